@@ -1,0 +1,3 @@
+//! The `veritape` command.
+
+fn main() {}

@@ -1,0 +1,91 @@
+//! Names of markets, and the closed vocabularies that records use.
+
+use std::fmt;
+
+use smol_str::SmolStr;
+
+/// The venue's own code of a market, such as `KRW-BTC`. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Market(SmolStr);
+
+impl Market {
+    /// A market by its code, spelled as the venue spells it in its messages.
+    pub fn new(code: impl Into<SmolStr>) -> Self {
+        Self(code.into())
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who crossed the spread: the side of the order that took liquidity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The taker bought.
+    Buy,
+    /// The taker sold.
+    Sell,
+}
+
+impl Side {
+    /// The word in the files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Buy => "buy",
+            Self::Sell => "sell",
+        }
+    }
+}
+
+/// The direction of a price against the previous close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Above the previous close.
+    Rise,
+    /// Equal to it.
+    Even,
+    /// Below it.
+    Fall,
+}
+
+impl Change {
+    /// The word in the files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rise => "rise",
+            Self::Even => "even",
+            Self::Fall => "fall",
+        }
+    }
+}
+
+/// By which way a record came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A websocket message.
+    Ws,
+    /// A page of a REST answer.
+    Rest,
+}
+
+impl Source {
+    /// The word in the files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ws => "ws",
+            Self::Rest => "rest",
+        }
+    }
+}

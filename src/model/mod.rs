@@ -1,0 +1,10 @@
+//! WHAT is recorded: values only. No I/O, no clock, no venue's name.
+
+pub mod event;
+pub mod frame;
+pub mod gap;
+pub mod market;
+pub mod record;
+pub mod span;
+pub mod subscription;
+pub mod time;

@@ -1,0 +1,100 @@
+//! Every disk operation of the store, behind one seam: the real disk, and a faulty one in tests.
+//!
+//! Nothing else in the store touches the disk. SQLite keeps its own files.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What the store asks of a disk.
+pub trait Fs: Send + Sync + fmt::Debug {
+    /// Makes `path` a new, empty file open for writing at its end; one that was there is emptied.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says; the folder must be there.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
+
+    /// Opens `path` for writing at its end.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says; the file must be there.
+    fn append(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
+
+    /// Up to `length` bytes of `path` from `offset` on; fewer only at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn read(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>>;
+
+    /// Bytes in `path`.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn length(&self, path: &Path) -> io::Result<u64>;
+
+    /// Cuts `path` to `length` bytes and syncs it.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()>;
+
+    /// Gives the synced file `from` the name `to`, replacing what had it, and syncs the folders of
+    /// both: after this the file is there under its new name, whatever happens.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn publish(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file. One that is not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a folder and those above it, and syncs the folder that holds it.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Syncs a folder: names of files made or removed in it stay so.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// The files directly in `folder`, sorted by name; none where there is no such folder.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+}
+
+/// A file open for writing at its end.
+pub trait FsFile: io::Write + Send + fmt::Debug {
+    /// Makes sure that what was written is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says. After an error the file must be taken as damaged from the last good
+    /// sync on.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Reserves room up to `length` bytes without changing the length of the file, where the file
+    /// system can.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says; a file system that cannot reserve is no error.
+    fn reserve(&mut self, length: u64) -> io::Result<()>;
+}

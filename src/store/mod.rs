@@ -1,0 +1,4 @@
+//! What is ON DISK, and in which order it gets there. Blocking code; formats and the order of
+//! operations are in the README beside this file.
+
+pub mod fs;
