@@ -1,3 +1,7 @@
 //! The `veritape` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    veritape::cli::run()
+}

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 /// The venue's own code of a market, such as `KRW-BTC`. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Market(SmolStr);
 
 impl Market {
@@ -28,7 +30,8 @@ impl fmt::Display for Market {
 }
 
 /// Who crossed the spread: the side of the order that took liquidity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The taker bought.
     Buy,
@@ -48,7 +51,8 @@ impl Side {
 }
 
 /// The direction of a price against the previous close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Change {
     /// Above the previous close.
     Rise,
@@ -71,7 +75,8 @@ impl Change {
 }
 
 /// By which way a record came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Source {
     /// A websocket message.
     Ws,

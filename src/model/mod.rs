@@ -6,5 +6,6 @@ pub mod gap;
 pub mod market;
 pub mod record;
 pub mod span;
+pub mod spelling;
 pub mod subscription;
 pub mod time;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 
 /// Microseconds in a second.
 pub const SECOND_US: i64 = 1_000_000;
@@ -15,7 +16,10 @@ pub const SECOND_US: i64 = 1_000_000;
 pub const HOUR_US: i64 = 3_600 * SECOND_US;
 
 /// An instant. Unit: microseconds since the Unix epoch, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

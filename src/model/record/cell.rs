@@ -147,7 +147,7 @@ macro_rules! record {
         $name:ident { $( $(#[doc = $field_doc:literal])+ $field:ident: $ty:ty, )+ }
     ) => {
         $(#[doc = $doc])+
-        #[derive(Debug, Clone, PartialEq)]
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         pub struct $name { $( $(#[doc = $field_doc])+ pub $field: $ty, )+ }
 
         impl $crate::model::record::cell::Columns for $name {

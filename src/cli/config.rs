@@ -1,0 +1,216 @@
+//! Settings: from the defaults, a TOML file, the environment and the command line, in this order.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Common, VenueArgs};
+use crate::model::spelling::hint;
+
+/// All settings. Each has a default; the file that `config init` writes explains them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Config {
+    pub(super) data: PathBuf,
+    pub(super) venue: String,
+    pub(super) ws_url: Option<String>,
+    pub(super) rest_url: Option<String>,
+    pub(super) markets: Vec<String>,
+    pub(super) streams: Vec<String>,
+    pub(super) lines: u8,
+    pub(super) markets_poll: Span,
+    pub(super) connection_age: Span,
+    pub(super) queue_frames: usize,
+    pub(super) queue_bytes: ByteSize,
+    pub(super) rotate: Span,
+    pub(super) buffer_bytes: ByteSize,
+    pub(super) settle: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("./data"),
+            venue: "upbit".to_owned(),
+            ws_url: None,
+            rest_url: None,
+            markets: Vec::new(),
+            streams: ["trade", "orderbook", "ticker", "candle.1s"].map(str::to_owned).to_vec(),
+            lines: 1,
+            markets_poll: Span(Duration::from_secs(60)),
+            connection_age: Span(Duration::from_hours(24)),
+            queue_frames: 65_536,
+            queue_bytes: ByteSize::mib(64),
+            rotate: Span(Duration::from_secs(60)),
+            buffer_bytes: ByteSize::mib(64),
+            settle: Span(Duration::from_secs(5)),
+        }
+    }
+}
+
+/// A length of time, written as `100ms`, `60s` or `1h 30m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let read = humantime::parse_duration(&text);
+        read.map(Self).map_err(|error| {
+            serde::de::Error::custom(format!(
+                "{text:?} is not a length of time ({error}); write it like \"100ms\" or \"60s\""
+            ))
+        })
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&humantime::format_duration(self.0).to_string())
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConfigError {
+    #[error("cannot read the configuration {path}: {error}; `veritape config init` writes one", path = path.display())]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    #[error("the configuration {path} is not right: {error}", path = path.display())]
+    Invalid { path: PathBuf, error: toml::de::Error },
+    #[error("the configuration {path} has an unknown key {key:?}{hint}", path = path.display())]
+    UnknownKey { path: PathBuf, key: String, hint: String },
+    #[error("{place}: {key} = {value} cannot be: it must be {must}")]
+    Value { place: String, key: &'static str, value: String, must: &'static str },
+}
+
+impl Config {
+    /// The settings of this call: defaults, then the file, then `--data`.
+    pub(super) fn load(common: &Common) -> Result<Self, ConfigError> {
+        let mut config = match &common.config {
+            Some(path) => Self::read(path)?,
+            None => Self::default(),
+        };
+        if let Some(data) = &common.data {
+            config.data.clone_from(data);
+        }
+        Ok(config)
+    }
+
+    /// Reads a file; keys that it does not name keep their defaults.
+    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+        Self::parse(path, &text)
+    }
+
+    /// Takes `--venue`, `--ws-url` and `--rest-url` over what the file says.
+    pub(super) fn take_venue(&mut self, args: &VenueArgs) {
+        if let Some(venue) = &args.venue {
+            self.venue.clone_from(venue);
+        }
+        self.ws_url = args.ws_url.clone().or(self.ws_url.take());
+        self.rest_url = args.rest_url.clone().or(self.rest_url.take());
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let invalid = |error| ConfigError::Invalid { path: path.to_owned(), error };
+        let mut unknown = None;
+        let document = toml::Deserializer::parse(text).map_err(invalid)?;
+        let config: Self = serde_ignored::deserialize(document, |key| {
+            unknown.get_or_insert_with(|| key.to_string());
+        })
+        .map_err(invalid)?;
+        if let Some(key) = unknown {
+            let known = known_keys();
+            let hint = hint(&key, known.iter().map(String::as_str));
+            return Err(ConfigError::UnknownKey { path: path.to_owned(), key, hint });
+        }
+        config.check(&path.display().to_string())?;
+        Ok(config)
+    }
+
+    /// Checks values that have the right type and still cannot be.
+    fn check(&self, place: &str) -> Result<(), ConfigError> {
+        let rules: [(&str, bool, String, &str); 6] = [
+            ("lines", (1..=4).contains(&self.lines), self.lines.to_string(), "1 to 4"),
+            (
+                "queue_frames",
+                self.queue_frames > 0,
+                self.queue_frames.to_string(),
+                "at least 1",
+            ),
+            (
+                "queue_bytes",
+                self.queue_bytes >= ByteSize::mib(1) && self.queue_bytes <= ByteSize::gib(2),
+                self.queue_bytes.to_string(),
+                "from 1 MiB to 2 GiB",
+            ),
+            (
+                "rotate",
+                self.rotate.0 >= Duration::from_secs(1),
+                humantime::format_duration(self.rotate.0).to_string(),
+                "at least 1s",
+            ),
+            (
+                "buffer_bytes",
+                self.buffer_bytes >= ByteSize::mib(1),
+                self.buffer_bytes.to_string(),
+                "at least 1 MiB",
+            ),
+            (
+                "markets_poll",
+                self.markets_poll.0 >= Duration::from_secs(1),
+                humantime::format_duration(self.markets_poll.0).to_string(),
+                "at least 1s",
+            ),
+        ];
+        for (key, holds, value, must) in rules {
+            if !holds {
+                return Err(ConfigError::Value { place: place.to_owned(), key, value, must });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every key a file can have.
+fn known_keys() -> Vec<String> {
+    let full = Config {
+        ws_url: Some(String::new()),
+        rest_url: Some(String::new()),
+        ..Config::default()
+    };
+    toml::Table::try_from(full).map(|table| table.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let error = Config::parse(Path::new("v.toml"), text).expect_err(text).to_string();
+        assert!(error.contains(expected), "{text}\n  says: {error}\n  not: {expected}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        check("market = ['KRW-BTC']", "unknown key \"market\"; did you mean \"markets\"?");
+        check("rotat = '60s'", "did you mean \"rotate\"?");
+        check("zzzzzz = 1", "unknown key \"zzzzzz\"");
+        check("rotate = '60 parsecs'", "not a length of time");
+        check("rotate = '0s'", "v.toml: rotate = 0s cannot be: it must be at least 1s");
+        check("lines = 0", "lines = 0 cannot be");
+        check("queue_bytes = '1 KiB'", "from 1 MiB to 2 GiB");
+        check("markets = 'KRW-BTC'", "invalid type");
+        check("markets = [", "v.toml");
+    }
+
+    #[test]
+    fn defaults_survive_a_round_trip() {
+        let text = toml::to_string(&Config::default()).expect("TOML");
+        assert_eq!(Config::parse(Path::new("v.toml"), &text).expect("reads"), Config::default());
+    }
+}

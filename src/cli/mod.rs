@@ -1,0 +1,153 @@
+//! The command line: the only place that reads configuration, prints and exits.
+
+mod config;
+mod config_command;
+mod coverage;
+mod demo;
+mod gaps;
+mod output;
+mod progress;
+mod record;
+mod signals;
+mod sim;
+mod status;
+mod telemetry;
+mod views;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::config::Config;
+
+/// What went wrong, by what whoever called us can do about it.
+#[derive(Debug)]
+enum Failure {
+    /// The command line or the configuration is wrong: exit code 2.
+    Usage(anyhow::Error),
+    /// It did not work: exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All is well: exit code 0.
+    Done,
+    /// It ran to its end, and something is missing or damaged: exit code 3.
+    Incomplete,
+    /// A second signal gave up: exit code 130.
+    Interrupted,
+}
+
+/// Records what a market says, keeps it safe, and can say what is missing.
+#[derive(Debug, Parser)]
+#[command(name = "veritape", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+struct Common {
+    /// Read settings from this TOML file (`veritape config init` writes one).
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder [default: ./data].
+    #[arg(long, global = true, value_name = "DIR", env = "VERITAPE_DATA")]
+    data: Option<PathBuf>,
+    /// Print JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more on stderr; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say only what went wrong.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+/// Which venue, and where it is.
+#[derive(Debug, Default, Args)]
+struct VenueArgs {
+    /// The venue [default: upbit].
+    #[arg(long, value_name = "NAME")]
+    venue: Option<String>,
+    /// Use this websocket instead of the venue's own.
+    #[arg(long, value_name = "URL")]
+    ws_url: Option<String>,
+    /// Use this REST server instead of the venue's own, without a path.
+    #[arg(long, value_name = "URL")]
+    rest_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Record live data until SIGINT, SIGTERM or --for.
+    Record(record::RecordArgs),
+    /// Record from a simulated venue on this machine, and show what lies on disk.
+    Demo(demo::DemoArgs),
+    /// Run the simulated venue alone.
+    Sim(sim::SimArgs),
+    /// Show what a data folder holds, and whether somebody records into it.
+    Status,
+    /// List the gaps: what is missing, since when and why.
+    Gaps,
+    /// List what is held, by market, stream and hour.
+    Coverage,
+    /// Print `CREATE VIEW` statements that show the data folder to DuckDB.
+    Views,
+    /// Write or check a configuration file.
+    Config {
+        #[command(subcommand)]
+        command: config_command::ConfigCommand,
+    },
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::start(cli.common.verbose, cli.common.quiet);
+    match dispatch(&cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Incomplete) => ExitCode::from(3),
+        Ok(Outcome::Interrupted) => ExitCode::from(130),
+        Err(Failure::Usage(error)) => {
+            output::talk(&format!("veritape: {error:#}"));
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(error)) => {
+            output::talk(&format!("veritape: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
+    if let Command::Config { command } = &cli.command {
+        return config_command::run(command, &cli.common);
+    }
+    let config = Config::load(&cli.common).map_err(|error| Failure::Usage(error.into()))?;
+    let json = cli.common.json;
+    match &cli.command {
+        Command::Record(args) => record::run(args, config, json),
+        Command::Demo(args) => demo::run(args, config, &cli.common),
+        Command::Sim(args) => sim::run(args),
+        Command::Status => status::run(&config, json),
+        Command::Gaps => gaps::run(&config, json),
+        Command::Coverage => coverage::run(&config, json),
+        Command::Views => views::run(&config),
+        Command::Config { command } => config_command::run(command, &cli.common),
+    }
+}

@@ -1,0 +1,187 @@
+//! `record`: live data, until SIGINT, SIGTERM or `--for`.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::config::Config;
+use super::signals::Signals;
+use super::{Failure, Outcome, VenueArgs, output, progress};
+use crate::ingest::buffers::SealRule;
+use crate::ingest::plan;
+use crate::ingest::progress::Progress;
+use crate::ingest::queue;
+use crate::ingest::supervisor::{self, Setup};
+use crate::ingest::writer::{Writer, WriterError, WriterOptions};
+use crate::net::clock::{Clock, SystemClock};
+use crate::model::spelling::hint;
+use crate::store::Store;
+use crate::venue::{self, VENUES, Venue};
+
+#[derive(Debug, Default, Args)]
+pub(super) struct RecordArgs {
+    #[command(flatten)]
+    pub(super) venue: VenueArgs,
+    /// Markets: codes, patterns such as 'KRW-*', or all.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(super) markets: Option<Vec<String>>,
+    /// Streams: trade, orderbook, ticker, candle.1s, candle.1m and so on.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(super) streams: Option<Vec<String>>,
+    /// Stop after this time, such as 10m.
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) duration: Option<Duration>,
+    /// Connections that carry the same subscriptions.
+    #[arg(long, value_name = "N")]
+    pub(super) lines: Option<u8>,
+}
+
+pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<Outcome, Failure> {
+    config.take_venue(&args.venue);
+    if let Some(markets) = &args.markets {
+        config.markets.clone_from(markets);
+    }
+    if let Some(streams) = &args.streams {
+        config.streams.clone_from(streams);
+    }
+    config.lines = args.lines.unwrap_or(config.lines);
+    check(&config)?;
+    if config.markets.is_empty() {
+        return Err(Failure::Usage(anyhow!(
+            "no markets: name them with --markets KRW-BTC,KRW-ETH (or 'KRW-*', or all), or in the \
+             configuration"
+        )));
+    }
+    let runtime = runtime()?;
+    let (progress, outcome) = runtime.block_on(record(&config, args.duration))?;
+    if !json {
+        output::talk(&format!(
+            "recorded {} frames into {} files: {} rows, {}",
+            output::count(progress.frames),
+            output::count(progress.files),
+            output::count(progress.file_rows),
+            output::bytes(progress.file_bytes),
+        ));
+    }
+    Ok(outcome)
+}
+
+/// A runtime for commands that talk to a network.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    Ok(runtime.context("cannot start threads")?)
+}
+
+/// Checks the settings that need the venue to be judged.
+pub(super) fn check(config: &Config) -> Result<(), Failure> {
+    let venue = find_venue(&config.venue)?;
+    plan::check(venue, &config.markets, &config.streams)
+        .map_err(|error| Failure::Usage(error.into()))
+}
+
+/// The venue called `name`.
+pub(super) fn find_venue(name: &str) -> Result<&'static dyn Venue, Failure> {
+    venue::by_name(name).ok_or_else(|| {
+        let known = || VENUES.iter().map(|venue| venue.name());
+        Failure::Usage(anyhow!(
+            "there is no venue {name:?}{}; there are {}",
+            hint(name, known()),
+            known().collect::<Vec<_>>().join(", ")
+        ))
+    })
+}
+
+/// Records until a signal, the end of `duration`, or a failure.
+pub(super) async fn record(
+    config: &Config,
+    duration: Option<Duration>,
+) -> Result<(Progress, Outcome), Failure> {
+    let venue = find_venue(&config.venue)?;
+    let signals = Signals::listen()?;
+    let clock = SystemClock::new();
+    let store = Store::open(&config.data, clock.now())?;
+    let (fallback, next_session) = (store.listed(venue.name())?, store.next_session()?);
+    let writer = Writer::new(store, writer_options(config), clock.now())?;
+    let watched = writer.progress();
+    let (sender, receiver) = queue::bounded(queue::Limits {
+        events: config.queue_frames,
+        bytes: usize::try_from(config.queue_bytes.as_u64()).unwrap_or(usize::MAX),
+    });
+    let stop = CancellationToken::new();
+    let writing = write_on_a_thread(writer, receiver, stop.clone())?;
+    let setup = setup(config, venue, next_session, fallback);
+    let feeding = tokio::spawn(supervisor::run(setup, sender, stop.clone()));
+    let showing = tokio::spawn(progress::show(watched.clone()));
+    tokio::select! {
+        () = signals.next() => tracing::info!("stopping: a signal asks for it"),
+        () = after(duration) => tracing::info!("stopping: the time is over"),
+        () = stop.cancelled() => {}
+    }
+    stop.cancel();
+    let ended = tokio::select! {
+        ended = finish(feeding, writing) => ended.map(|done| (done, Outcome::Done)),
+        () = signals.next() => {
+            tracing::warn!("a second signal: giving up at once");
+            Ok((watched.borrow().clone(), Outcome::Interrupted))
+        }
+    };
+    showing.abort();
+    ended
+}
+
+/// Runs the writer on a thread of its own. Its end asks everything else to end.
+fn write_on_a_thread(
+    writer: Writer,
+    receiver: QueueReceiver,
+    stop: CancellationToken,
+) -> Result<oneshot::Receiver<Result<Progress, WriterError>>, Failure> {
+    let (told, written) = oneshot::channel();
+    let body = move || {
+        // Dropped at the end, and when the thread panics.
+        let _ends_with_us = stop.drop_guard();
+        // Nobody listens any more only after a second signal.
+        drop(told.send(writer.run(receiver)));
+    };
+    thread::Builder::new().name("writer".to_owned()).spawn(body).context("cannot start a thread")?;
+    Ok(written)
+}
+
+/// Waits for the sessions to end, then for the writer to seal what they brought.
+async fn finish(
+    feeding: JoinHandle<Result<(), SupervisorError>>,
+    writing: oneshot::Receiver<Result<Progress, WriterError>>,
+) -> Result<Progress, Failure> {
+    let fed = feeding.await.context("the sessions stopped working");
+    let written = writing.await.context("the writer stopped working");
+    // What the disk says goes first: it is the cause when both fail.
+    let progress = written??;
+    match fed? {
+        Ok(()) => Ok(progress),
+        Err(error) if error.is_usage() => Err(Failure::Usage(error.into())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn after(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn writer_options(config: &Config) -> WriterOptions {
+    WriterOptions {
+        seal: SealRule {
+            rotate: config.rotate.0,
+            buffer_bytes: usize::try_from(config.buffer_bytes.as_u64()).unwrap_or(usize::MAX),
+        },
+        settle: config.settle.0,
+    }
+}

@@ -1,0 +1,97 @@
+//! `status`: what a data folder holds, and whether somebody records into it.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::config::Config;
+use super::output::{self, Align};
+use super::{Failure, Outcome};
+use crate::model::gap::{Gap, GapState};
+use crate::store::catalog::{Catalog, Holding};
+use crate::store::folder;
+use crate::store::paths::Paths;
+
+pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
+    let catalog = open(config)?;
+    let (holdings, gaps) = (catalog.summary()?, catalog.gaps()?);
+    let recovered = catalog.recovery()?;
+    let recovered: Value = recovered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({}));
+    let holder = folder::holder(&config.data)?;
+    if as_json {
+        output::json(&json!({
+            "data": config.data,
+            "recording": holder.is_some(),
+            "streams": holdings.iter().map(document).collect::<Vec<Value>>(),
+            "gaps": GapState::ALL
+                .iter()
+                .map(|state| (state.to_string(), json!(count(&gaps, *state))))
+                .collect::<serde_json::Map<String, Value>>(),
+            "recovered": recovered,
+        }))?;
+        return Ok(Outcome::Done);
+    }
+    let recording = holder.map_or_else(|| "nobody records".to_owned(), |who| format!("recording: {who}"));
+    output::data(&format!("{} ({recording})", config.data.display()))?;
+    show(&holdings)?;
+    let states: Vec<String> =
+        GapState::ALL.iter().map(|state| format!("{} {state}", count(&gaps, *state))).collect();
+    output::data(&format!("gaps: {}", states.join(", ")))?;
+    Ok(Outcome::Done)
+}
+
+/// Opens the catalog of the data folder to read.
+pub(super) fn open(config: &Config) -> Result<Catalog, Failure> {
+    let catalog = Catalog::open_read(&Paths::new(&config.data).catalog());
+    Ok(catalog.with_context(|| format!("{} cannot be read", display(&config.data)))?)
+}
+
+/// Writes a table of what is held.
+pub(super) fn show(holdings: &[Holding]) -> Result<(), Failure> {
+    let head = [
+        ("venue", Align::Left),
+        ("stream", Align::Left),
+        ("markets", Align::Right),
+        ("files", Align::Right),
+        ("rows", Align::Right),
+        ("bytes", Align::Right),
+        ("first event", Align::Left),
+        ("last event", Align::Left),
+    ];
+    let line = |holding: &Holding| {
+        vec![
+            holding.venue.to_string(),
+            holding.stream.to_string(),
+            output::count(holding.markets),
+            output::count(holding.files),
+            output::count(holding.rows),
+            output::bytes(holding.bytes),
+            holding.first_event.to_string(),
+            holding.last_event.to_string(),
+        ]
+    };
+    output::table(&head, holdings.iter().map(line).collect(), "no files yet")?;
+    Ok(())
+}
+
+fn document(holding: &Holding) -> Value {
+    json!({
+        "venue": holding.venue,
+        "stream": holding.stream.name(),
+        "markets": holding.markets,
+        "files": holding.files,
+        "rows": holding.rows,
+        "bytes": holding.bytes,
+        "first_event": holding.first_event.to_string(),
+        "last_event": holding.last_event.to_string(),
+    })
+}
+
+fn count(gaps: &[Gap], state: GapState) -> usize {
+    gaps.iter().filter(|gap| gap.state == state).count()
+}
+
+fn display(path: &Path) -> String {
+    format!("the data folder {}", path.display())
+}

@@ -1,0 +1,178 @@
+//! What is told twice, and what must not be taken for it.
+
+use super::*;
+use crate::model::market::{Side, Source};
+use crate::model::record::{Orderbook, Trade};
+
+const SETTLE: Duration = Duration::from_secs(5);
+
+fn key(stream: Stream) -> LaneKey {
+    LaneKey { venue: "v".into(), stream, market: Market::new("A") }
+}
+
+fn second(at: i64) -> Timestamp {
+    Timestamp::from_millis(at * 1_000)
+}
+
+fn row(frame: i64, body: Body) -> Row {
+    let head = Head {
+        market: Some(Market::new("A")),
+        ts_recv: second(frame),
+        source: Source::Ws,
+        snapshot: false,
+        session: 1,
+        frame,
+    };
+    Row { head, body }
+}
+
+fn trade(id: i64, price: f64) -> Body {
+    Body::Trade(Trade {
+        ts_event: second(1),
+        ts_sent: None,
+        id,
+        price,
+        size: 1.0,
+        side: Side::Buy,
+        prev_close: None,
+        change: None,
+        change_price: None,
+        best_ask_price: None,
+        best_ask_size: None,
+        best_bid_price: None,
+        best_bid_size: None,
+    })
+}
+
+fn book(at: i64, ask: f64) -> Body {
+    Body::Orderbook(Box::new(Orderbook {
+        ts_event: second(at),
+        total_ask_size: None,
+        total_bid_size: None,
+        grouping: None,
+        best_ask_price: Some(ask),
+        best_ask_size: Some(1.0),
+        best_bid_price: None,
+        best_bid_size: None,
+        ask_price: [ask].into(),
+        ask_size: [1.0].into(),
+        bid_price: [].into(),
+        bid_size: [].into(),
+    }))
+}
+
+fn candle(open: i64, close: f64, last: i64) -> Body {
+    Body::Candle(Candle {
+        ts_open: second(open),
+        open: 1.0,
+        high: 9.0,
+        low: 1.0,
+        close,
+        volume: 1.0,
+        turnover: 1.0,
+        ts_last: Some(second(last)),
+        prev_close: None,
+        change_price: None,
+        change_rate: None,
+        first_day: None,
+    })
+}
+
+fn is_new(lanes: &mut Lanes, stream: Stream, body: Body) -> bool {
+    matches!(lanes.offer(&key(stream), row(1, body)), Merged::New(_))
+}
+
+#[test]
+fn trades_merge_by_id_and_by_nothing_else() {
+    let mut lanes = Lanes::default();
+    for (id, price, new) in [(1, 5.0, true), (2, 5.0, true), (1, 5.0, false), (1, 6.0, false), (3, 5.0, true)] {
+        assert_eq!(is_new(&mut lanes, Stream::Trade, trade(id, price)), new, "{id} at {price}");
+    }
+    let other = LaneKey { market: Market::new("B"), ..key(Stream::Trade) };
+    assert!(matches!(lanes.offer(&other, row(1, trade(1, 5.0))), Merged::New(_)));
+}
+
+#[test]
+fn books_merge_by_time_and_content() {
+    let mut lanes = Lanes::default();
+    for (at, ask, new) in [(1, 5.0, true), (1, 5.0, false), (1, 6.0, true), (2, 5.0, true), (1, 5.0, false)] {
+        assert_eq!(is_new(&mut lanes, Stream::Orderbook, book(at, ask)), new, "{ask} at {at}");
+    }
+}
+
+#[test]
+fn a_lane_remembers_a_bounded_number_of_keys() {
+    let mut seen = Recent::new(3, Vec::new());
+    for key in [1, 2, 3, 4] {
+        assert!(seen.insert(key));
+    }
+    assert!(!seen.insert(4), "the newest are remembered");
+    assert!(seen.insert(1), "the oldest is forgotten");
+    assert_eq!((seen.order.len(), seen.keys.len()), (3, 3));
+}
+
+/// The candles that come out of a script: `offer open close last` and `now second`.
+fn candles(lanes: &mut Lanes, script: &str, ending: bool) -> Vec<String> {
+    let stream = Stream::Candle(CandleUnit::S1);
+    let mut out = Vec::new();
+    for (i, line) in script.lines().map(str::trim).enumerate() {
+        let words: Vec<i64> =
+            line.split_whitespace().skip(1).map(|word| word.parse().expect("a number")).collect();
+        if line.starts_with("now") {
+            for ripe in lanes.ripe(second(words[0]), SETTLE, ending) {
+                let Body::Candle(candle) = &ripe.row.body else { panic!("a candle") };
+                let open = candle.ts_open.micros() / 1_000_000;
+                out.push(format!("{open}={}{}", candle.close, if ripe.revises { " again" } else { "" }));
+            }
+        } else {
+            let close = f64::from(i32::try_from(words[1]).expect("small"));
+            let mut row = row(i64::try_from(i).expect("few"), candle(words[0], close, words[2]));
+            row.head.ts_recv = second(words[0] + 1);
+            lanes.offer(&key(stream), row);
+        }
+    }
+    out
+}
+
+#[test]
+fn the_last_state_of_a_candle_is_written_once_it_is_over() {
+    for (script, expected) in [
+        ("offer 10 1 10\noffer 10 2 11\nnow 15", &[][..]),
+        ("offer 10 1 10\noffer 10 2 11\nnow 16", &["10=2"]),
+        ("offer 10 2 11\noffer 10 1 10\nnow 16", &["10=2"]),
+        ("offer 10 1 10\nnow 16\noffer 10 1 10\nnow 30", &["10=1"]),
+        ("offer 10 1 10\nnow 16\noffer 10 2 11\nnow 30", &["10=1", "10=2 again"]),
+        ("offer 10 2 11\nnow 16\noffer 10 1 10\nnow 30", &["10=2"]),
+        ("offer 10 1 10\nnow 16\noffer 9 1 9\nnow 30", &["10=1", "9=1 again"]),
+        ("offer 10 1 10\noffer 11 1 11\nnow 17", &["10=1", "11=1"]),
+    ] {
+        assert_eq!(candles(&mut Lanes::default(), script, false), expected, "{script}");
+    }
+}
+
+#[test]
+fn at_the_end_a_candle_that_is_over_is_written_and_a_forming_one_is_not() {
+    let script = "offer 10 1 10\noffer 11 1 11\nnow 11";
+    assert_eq!(candles(&mut Lanes::default(), script, true), ["10=1"]);
+}
+
+#[test]
+fn a_carried_lane_goes_on_where_it_was() {
+    let mut lanes = Lanes::default();
+    is_new(&mut lanes, Stream::Trade, trade(7, 1.0));
+    is_new(&mut lanes, Stream::Orderbook, book(1, 1.0));
+    candles(&mut lanes, "offer 10 1 10\nnow 16\noffer 11 5 11", false);
+    let carried = lanes.carry();
+    assert_eq!(carried.len(), 3);
+    assert!(lanes.carry().is_empty(), "nothing changed since");
+
+    let mut after = Lanes::default();
+    for (key, state) in &carried {
+        after.restore(key.clone(), state).expect("reads");
+    }
+    assert!(!is_new(&mut after, Stream::Trade, trade(7, 1.0)));
+    assert!(is_new(&mut after, Stream::Trade, trade(8, 1.0)));
+    assert!(!is_new(&mut after, Stream::Orderbook, book(1, 1.0)));
+    let script = "offer 10 1 10\noffer 11 6 12\nnow 17";
+    assert_eq!(candles(&mut after, script, false), ["11=6"]);
+}

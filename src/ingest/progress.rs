@@ -1,0 +1,60 @@
+//! What the writer has done so far, for whoever watches.
+
+use std::collections::BTreeMap;
+
+use smol_str::SmolStr;
+
+use crate::model::subscription::Stream;
+use crate::model::time::Timestamp;
+use crate::store::catalog::Change;
+
+/// A picture of the writer at one instant.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// When the picture was taken. Clock: ours.
+    pub at: Timestamp,
+    /// Frames taken.
+    pub frames: u64,
+    /// Bytes of those frames.
+    pub bytes: u64,
+    /// Frames that no decoder understood.
+    pub unread: u64,
+    /// Files published.
+    pub files: u64,
+    /// Bytes of those files.
+    pub file_bytes: u64,
+    /// Rows in those files.
+    pub file_rows: u64,
+    /// Rows that wait for a file.
+    pub waiting_rows: usize,
+    /// Bytes of memory that those rows hold, roughly.
+    pub waiting_bytes: usize,
+    /// By venue and stream.
+    pub streams: BTreeMap<(SmolStr, Stream), Tally>,
+}
+
+/// One stream's part of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records that the venue told.
+    pub told: u64,
+    /// Those that became a row.
+    pub rows: u64,
+    /// Those that had been told before.
+    pub duplicates: u64,
+    /// The latest event. Clock: the venue's.
+    pub last: Option<Timestamp>,
+    /// The latest arrival. Clock: ours.
+    pub last_recv: Option<Timestamp>,
+}
+
+impl Progress {
+    /// Counts what was published.
+    pub fn sealed(&mut self, change: &Change) {
+        for segment in &change.segments {
+            self.files += 1;
+            self.file_bytes += segment.bytes;
+            self.file_rows += segment.rows;
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The one writer: takes events in one order, journals frames, reads them, merges, seals.
+//!
+//! Plain blocking code on a thread of its own. The order of disk operations is that of the store's
+//! README:
+//!
+//! 1. a frame is appended to the journal before anybody tries to understand it;
+//! 2. the journal is synced every `sync_interval`, or sooner when much waits;
+//! 3. rows go into files: written, synced, renamed, their folder synced;
+//! 4. one transaction of the catalog publishes the files, the position they cover, and what merging
+//!    needs to go on from there;
+//! 5. the journal lets go of what is published.
+//!
+//! When the disk says no the writer takes nothing more from its queue, so the sessions wait and
+//! then the venue does, and tries again until `disk_full_grace` is over. Nothing is forgotten
+//! before the step that puts it on disk has succeeded.
+//!
+//! The writer ends when all senders of its queue are gone.
+
+mod read;
+mod seal;
+mod start;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use self::trouble::Trouble;
+use super::buffers::{Buffers, SealRule};
+use super::instruments::Instruments;
+use super::merge::Lanes;
+use super::presence::Presence;
+use super::progress::Progress;
+use super::queue::Receiver;
+use super::unread::UnreadSpans;
+use crate::model::event::Event;
+use crate::model::frame::Frame;
+use crate::model::record::Record;
+use crate::model::time::Timestamp;
+use crate::net::clock::Clock;
+use crate::store::catalog::{Catalog, CatalogError, Change};
+use crate::store::folder::{Folder, FolderError};
+use crate::store::fs::Fs;
+use crate::store::journal::{Journal, JournalError, Keep, Options as JournalOptions};
+use crate::store::segment::SegmentError;
+use crate::store::sweep::SweepError;
+
+/// Events that are taken from the queue at once.
+const BATCH: usize = 1_024;
+
+/// How the writer works.
+#[derive(Debug, Clone)]
+pub struct WriterOptions {
+    /// When files are made.
+    pub seal: SealRule,
+    /// How long after its end a candle may still change.
+    pub settle: Duration,
+    /// How long a frame may wait until it is durable.
+    pub sync_interval: Duration,
+    /// How the journal is written.
+    pub journal: JournalOptions,
+    /// What becomes of journal files whose frames are published.
+    pub keep: Keep,
+    /// How long a disk that says no is tried again before the writer gives up.
+    pub disk_full_grace: Duration,
+    /// How long to wait between two tries.
+    pub retry_every: Duration,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            seal: SealRule { rotate: Duration::from_secs(60), buffer_bytes: 64 << 20 },
+            settle: Duration::from_secs(5),
+            sync_interval: Duration::from_millis(100),
+            journal: JournalOptions::default(),
+            keep: Keep::Nothing,
+            disk_full_grace: Duration::from_secs(60),
+            retry_every: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Why the writer gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum WriterError {
+    /// The data folder cannot be had.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// What an earlier run left cannot be cleared.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A file could not be written.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    /// The state that an earlier run left cannot be read.
+    #[error(
+        "the catalog's merge state of {lane} cannot be read ({error}); it was made by another \
+         version: record into a new folder"
+    )]
+    State {
+        /// Which lane.
+        lane: String,
+        /// Why.
+        error: serde_json::Error,
+    },
+    /// The disk took nothing for too long.
+    #[error(
+        "the disk of {folder} took nothing for {grace:?}: {error}. About {needed} bytes wait and \
+         {free} are free: make room there and start again; nothing that was promised is lost"
+    )]
+    Disk {
+        /// The data folder.
+        folder: String,
+        /// How long it was tried.
+        grace: Duration,
+        /// What the disk said last.
+        error: Box<WriterError>,
+        /// Bytes that wait to be written, roughly.
+        needed: usize,
+        /// Bytes that are free, in words.
+        free: String,
+    },
+}
+
+/// The writer.
+#[derive(Debug)]
+pub struct Writer {
+    folder: Folder,
+    fs: Arc<dyn Fs>,
+    clock: Arc<dyn Clock>,
+    catalog: Catalog,
+    journal: Journal,
+    options: WriterOptions,
+    lanes: Lanes,
+    buffers: Buffers,
+    presence: Presence,
+    instruments: Instruments,
+    unread: UnreadSpans,
+    /// Rows for the catalog that no transaction has taken yet.
+    pending: Change,
+    trouble: Trouble,
+    /// The latest time that an event told.
+    now: Timestamp,
+    /// When the oldest frame arrived that the journal has not synced.
+    unsynced_since: Option<Timestamp>,
+    next_frame: u64,
+    next_segment: u64,
+    next_session: i64,
+    scratch: Vec<Record>,
+    told: Progress,
+    progress: watch::Sender<Progress>,
+}
+
+impl Writer {
+    /// The first number that no session had yet.
+    pub const fn next_session(&self) -> i64 {
+        self.next_session
+    }
+
+    /// What the writer has done so far, as it changes.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// How often [`Event::Tick`] should come for `sync_interval` to hold.
+    pub fn tick_every(options: &WriterOptions) -> Duration {
+        (options.sync_interval / 4).max(Duration::from_millis(1))
+    }
+
+    /// Takes events until all senders are gone, then seals everything.
+    ///
+    /// # Errors
+    ///
+    /// When the disk or the catalog fails.
+    pub fn run(mut self, mut queue: Receiver) -> Result<Progress, WriterError> {
+        let mut batch = Vec::with_capacity(BATCH);
+        while queue.recv_batch(&mut batch, BATCH) {
+            for event in batch.drain(..) {
+                self.take(event)?;
+            }
+            self.catch_up()?;
+        }
+        self.ripen(true);
+        self.persist(Self::seal)?;
+        self.show();
+        Ok(self.told)
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), WriterError> {
+        match event {
+            Event::Frame(frame) => self.take_frame(frame)?,
+            Event::SessionOpened(event) => {
+                self.reach(event.at);
+                self.presence.opened(event);
+            }
+            Event::Served { session, stream, market, at } => {
+                self.reach(at);
+                self.presence.served(session, stream, &market, at);
+            }
+            Event::Unserved { session, stream, market, at } => {
+                self.reach(at);
+                self.presence.unserved(session, stream, &market);
+            }
+            Event::Alive { session, until, frames, bytes } => {
+                self.presence.alive(session, until, frames, bytes);
+            }
+            Event::SessionClosed(mut event) => {
+                self.reach(event.at);
+                event.cause = self.trouble.blame(event.cause, event.proven_until);
+                self.presence.closed(event);
+            }
+            Event::Tick(at) => self.reach(at),
+        }
+        Ok(())
+    }
+
+    fn reach(&mut self, at: Timestamp) {
+        self.now = self.now.max(at);
+    }
+
+    /// Journals a frame, then reads it.
+    fn take_frame(&mut self, mut frame: Frame) -> Result<(), WriterError> {
+        self.reach(frame.ts_recv);
+        frame.sequence = self.next_frame;
+        self.journal.append(&frame)?;
+        self.next_frame += 1;
+        self.unsynced_since.get_or_insert(frame.ts_recv);
+        if self.journal.pending_bytes() >= self.options.journal.block_bytes {
+            self.persist(Self::sync)?;
+        }
+        self.told.frames += 1;
+        self.told.bytes += u64::try_from(frame.body.len()).unwrap_or(u64::MAX);
+        self.read(&frame);
+        Ok(())
+    }
+
+    /// Does what is due: syncs the journal, seals, or tells readers of the catalog what is new.
+    fn catch_up(&mut self) -> Result<(), WriterError> {
+        let patience = self.options.sync_interval - self.options.sync_interval / 4;
+        if self.unsynced_since.is_some_and(|since| self.now.since(since) >= patience) {
+            self.persist(Self::sync)?;
+        }
+        self.ripen(false);
+        if self.buffers.due(self.options.seal, self.now) {
+            self.persist(Self::seal)?;
+        } else if self.presence.has_news() {
+            self.persist(Self::tell_presence)?;
+        }
+        self.show();
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), WriterError> {
+        self.journal.sync()?;
+        self.unsynced_since = None;
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        self.told.at = self.now;
+        self.told.waiting_rows = self.buffers.rows();
+        self.told.waiting_bytes = self.buffers.weight();
+        self.progress.send_replace(self.told.clone());
+    }
+}
