@@ -2,6 +2,8 @@
 //!
 //! The modules in reading order; a module uses those above it only.
 
+pub mod ingest;
 pub mod model;
+pub mod net;
 pub mod store;
 pub mod venue;
