@@ -1,7 +1,12 @@
 //! Veritape records what a market said, keeps it safe, and can say what is missing.
 //!
-//! The modules in reading order; a module uses those above it only.
+//! In reading order: `model`, `venue`, `store`, `net`, `ingest`, `sim`, `cli`; a module uses those
+//! before it only.
 
+pub mod cli;
+pub mod ingest;
 pub mod model;
+pub mod net;
+pub mod sim;
 pub mod store;
 pub mod venue;

@@ -1,8 +1,10 @@
-//! Live recording: what the sessions tell, and the one writer that puts it on disk.
+//! Live recording: which subscriptions over which connections, what they tell, and the one writer
+//! that puts it on disk. Async up to the queue, blocking after it.
 
 pub mod buffers;
 pub mod feed;
 pub mod instruments;
+pub mod listing;
 pub mod merge;
 pub mod plan;
 pub mod presence;
@@ -13,3 +15,6 @@ pub mod supervisor;
 pub mod unread;
 pub mod watch;
 pub mod writer;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,389 @@
+//! Starts what a run of recording needs, keeps it in line with the venue's list of markets, and
+//! ends it in order.
+//!
+//! Invariants: [`run`] returns only after every feed has told the end of its sessions; a task that
+//! panics ends the run with an error; when `run` has returned, every sender it had is gone, so the
+//! writer sees the end of the queue as soon as the caller's own are gone too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Context, Feed, Numbers, Rotation};
+use super::listing::{Listing, ListingError};
+use super::plan::{Listed, PlanError, Selection, spread};
+use super::queue::{NoWriter, Sender};
+use super::stats::Stats;
+use crate::model::event::{Event, SessionClosed, SessionOpened};
+use crate::model::frame::Origin;
+use crate::model::market::{Market, Source};
+use crate::model::subscription::{Stream, Subscription};
+use crate::net::budget::Budget;
+use crate::net::clock::Clock;
+use crate::net::connect::Connector;
+use crate::net::http::Http;
+use crate::venue::Venue;
+
+/// How often the time is told.
+pub const TICK_EVERY: Duration = Duration::from_millis(100);
+/// How often the list of markets is asked for, where the configuration does not say.
+pub const POLL_EVERY: Duration = Duration::from_mins(1);
+/// How long the first list may take, all tries together.
+const FIRST_LIST: Duration = Duration::from_secs(5);
+/// Between two tries for the first list.
+const FIRST_LIST_RETRY: Duration = Duration::from_millis(500);
+
+/// What a run needs.
+pub struct Setup {
+    /// The venue.
+    pub venue: &'static dyn Venue,
+    /// Where its websocket is.
+    pub ws_url: String,
+    /// Where its REST server is.
+    pub rest_url: String,
+    /// What was asked for.
+    pub selection: Selection,
+    /// How many connections carry each subscription; at least one.
+    pub lines: u32,
+    /// How old a connection may become; any age where none is given.
+    pub max_age: Option<Duration>,
+    /// How often the list of markets is asked for.
+    pub poll_every: Duration,
+    /// The first free session number.
+    pub next_session: i64,
+    /// The markets known from before, for when there is no list.
+    pub fallback: Vec<Market>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Opens websockets.
+    pub connector: Connector,
+    /// Makes requests.
+    pub http: Http,
+    /// The rates that both keep to.
+    pub budget: Arc<Budget>,
+    /// Live counters.
+    pub stats: Arc<Stats>,
+}
+
+/// Why a run could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// What was asked for cannot be had: wrong usage.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A pattern needs the list of markets, and there is none.
+    #[error("{plan}: {source}")]
+    NoList {
+        /// What needs it.
+        plan: Box<PlanError>,
+        /// Why there is none.
+        source: Box<ListingError>,
+    },
+    /// The writer has ended.
+    #[error(transparent)]
+    NoWriter(#[from] NoWriter),
+    /// A task panicked.
+    #[error("a task of the recorder failed: {0}; this is a fault of the program")]
+    Panicked(String),
+}
+
+/// Records until `stop` is cancelled.
+///
+/// # Errors
+///
+/// When it cannot start, when the writer is gone, or when a task panicked.
+pub async fn run(
+    setup: Setup,
+    queue: Sender,
+    stop: CancellationToken,
+) -> Result<(), SupervisorError> {
+    let numbers = Numbers::starting_at(setup.next_session);
+    let requests = Requests::open(&setup, &queue, numbers.next()).await?;
+    let ticking = CancellationToken::new();
+    let ticks = tokio::spawn(tick(Arc::clone(&setup.clock), queue.clone(), ticking.clone()));
+    let clock = Arc::clone(&setup.clock);
+    // A child: what goes wrong in here ends this run, and not what else the caller stops by it.
+    let stop = stop.child_token();
+    let recorded = record(setup, &queue, numbers, Arc::clone(&requests.origin), stop).await;
+    let closed = requests.close(&queue, clock.as_ref()).await;
+    ticking.cancel();
+    let ticked = ticks.await.map_err(panicked);
+    recorded.and(ticked).and(Ok(closed?))
+}
+
+async fn record(
+    setup: Setup,
+    queue: &Sender,
+    numbers: Numbers,
+    origin: Arc<Origin>,
+    stop: CancellationToken,
+) -> Result<(), SupervisorError> {
+    let mut listing = Listing {
+        venue: setup.venue,
+        rest_url: setup.rest_url.clone(),
+        http: setup.http.clone(),
+        origin,
+        queue: queue.clone(),
+        last: None,
+    };
+    let wanted = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        wanted = first_wanted(&setup, &mut listing) => wanted?,
+    };
+    let (lists, listed) = mpsc::channel(1);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(poll(listing, setup.poll_every, lists, stop.clone()));
+    let context = Arc::new(Context {
+        venue: setup.venue,
+        url: setup.ws_url.clone(),
+        clock: Arc::clone(&setup.clock),
+        connector: setup.connector.clone(),
+        budget: Arc::clone(&setup.budget),
+        numbers,
+        queue: queue.clone(),
+        stats: Arc::clone(&setup.stats),
+    });
+    let mut feeds = Feeds { setup, context, groups: Vec::new(), tasks, stop };
+    feeds.want(&wanted);
+    feeds.run(listed).await
+}
+
+/// What to record from the start on.
+async fn first_wanted(
+    setup: &Setup,
+    listing: &mut Listing,
+) -> Result<Vec<Subscription>, SupervisorError> {
+    let selection = &setup.selection;
+    let without = match first_list(listing, selection.names_codes_only()).await {
+        Ok(markets) => return Ok(selection.resolve(setup.venue, Listed::Fresh(&markets))?),
+        Err(ListingError::NoWriter(error)) => return Err(error.into()),
+        Err(error) => error,
+    };
+    let known =
+        if setup.fallback.is_empty() { Listed::Unknown } else { Listed::Known(&setup.fallback) };
+    match selection.resolve(setup.venue, known) {
+        Ok(wanted) => {
+            tracing::warn!(
+                venue = setup.venue.name(),
+                "no list of markets: {without}; recording what is known without it",
+            );
+            Ok(wanted)
+        }
+        Err(plan @ PlanError::NoList { .. }) => {
+            Err(SupervisorError::NoList { plan: plan.into(), source: without.into() })
+        }
+        Err(plan) => Err(plan.into()),
+    }
+}
+
+/// The first list, tried for a while; once only where recording can start without it.
+async fn first_list(listing: &mut Listing, once: bool) -> Result<Vec<Market>, ListingError> {
+    let url = listing.venue.listing(&listing.rest_url).url;
+    let mut last = None;
+    let tries = async {
+        loop {
+            match listing.fetch().await {
+                Ok(markets) => return Ok(markets),
+                Err(error @ ListingError::NoWriter(_)) => return Err(error),
+                Err(error) if once => return Err(error),
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(FIRST_LIST_RETRY).await;
+        }
+    };
+    match tokio::time::timeout(FIRST_LIST, tries).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(last.unwrap_or(crate::net::http::HttpError::Timeout { url }.into())),
+    }
+}
+
+/// Asks for the list again and again; what cannot be had is asked for again at the next turn.
+async fn poll(
+    mut listing: Listing,
+    every: Duration,
+    lists: mpsc::Sender<Vec<Market>>,
+    stop: CancellationToken,
+) -> Result<(), NoWriter> {
+    loop {
+        let fetched = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            fetched = async {
+                tokio::time::sleep(every).await;
+                listing.fetch().await
+            } => fetched,
+        };
+        match fetched {
+            Ok(markets) => {
+                if lists.send(markets).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Err(ListingError::NoWriter(error)) => return Err(error),
+            Err(error) => tracing::warn!("the list of markets was not had: {error}"),
+        }
+    }
+}
+
+/// Tells the time. Leaves a tick out where the queue is full: the next one tells the time as well.
+async fn tick(clock: Arc<dyn Clock>, queue: Sender, done: CancellationToken) {
+    let mut every = tokio::time::interval(TICK_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = done.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        if queue.try_send(Event::Tick(clock.now())).is_err() {
+            return;
+        }
+    }
+}
+
+/// The session that REST pages are recorded as: one a run, without subscriptions, so that it
+/// proves nothing and every row's session is in the catalog.
+struct Requests {
+    origin: Arc<Origin>,
+}
+
+impl Requests {
+    async fn open(setup: &Setup, queue: &Sender, session: i64) -> Result<Self, NoWriter> {
+        let venue = SmolStr::new_static(setup.venue.name());
+        let opened = SessionOpened {
+            session,
+            venue: venue.clone(),
+            endpoint: setup.rest_url.clone(),
+            subscriptions: Arc::from([]),
+            at: setup.clock.now(),
+        };
+        queue.send(Event::SessionOpened(opened)).await?;
+        let (source, stream) = (Source::Rest, Some(Stream::Instrument));
+        Ok(Self { origin: Arc::new(Origin { venue, session, source, stream, market: None }) })
+    }
+
+    async fn close(self, queue: &Sender, clock: &dyn Clock) -> Result<(), NoWriter> {
+        let at = clock.now();
+        let closed = SessionClosed {
+            session: self.origin.session,
+            at,
+            proven_until: at,
+            cause: None,
+            why: "closed by us".to_owned(),
+            frames: 0,
+            bytes: 0,
+        };
+        queue.send(Event::SessionClosed(closed)).await.map(|_| ())
+    }
+}
+
+/// One group of subscriptions, carried by one connection per line.
+struct Group {
+    subscriptions: Vec<Subscription>,
+    wanted: watch::Sender<Arc<[Subscription]>>,
+}
+
+struct Feeds {
+    setup: Setup,
+    context: Arc<Context>,
+    groups: Vec<Group>,
+    tasks: JoinSet<Result<(), NoWriter>>,
+    stop: CancellationToken,
+}
+
+impl Feeds {
+    async fn run(
+        &mut self,
+        mut listed: mpsc::Receiver<Vec<Market>>,
+    ) -> Result<(), SupervisorError> {
+        let mut outcome = Ok(());
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.tasks.join_next() => {
+                    let Some(ended) = ended else { return outcome };
+                    let ended = ended.map_err(panicked).and_then(|told| Ok(told?));
+                    if ended.is_err() {
+                        self.stop.cancel();
+                        outcome = outcome.and(ended);
+                    }
+                }
+                Some(markets) = listed.recv() => self.follow(&markets),
+            }
+        }
+    }
+
+    /// Brings the feeds in line with a new list.
+    fn follow(&mut self, markets: &[Market]) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        match self.setup.selection.resolve(self.setup.venue, Listed::Known(markets)) {
+            Ok(wanted) => self.want(&wanted),
+            Err(error) => {
+                tracing::warn!("the list of markets has changed: {error}; going on as before");
+            }
+        }
+    }
+
+    fn want(&mut self, wanted: &[Subscription]) {
+        let before: Vec<_> = self.groups.iter().map(|group| group.subscriptions.clone()).collect();
+        let limit = self.setup.venue.limits().subscriptions_per_connection;
+        for (at, subscriptions) in spread(&before, wanted, limit).into_iter().enumerate() {
+            match self.groups.get_mut(at) {
+                Some(group) if group.subscriptions == subscriptions => {}
+                Some(group) => {
+                    tracing::info!(
+                        venue = self.setup.venue.name(),
+                        before = group.subscriptions.len(),
+                        now = subscriptions.len(),
+                        "the venue's markets have changed",
+                    );
+                    group.wanted.send_replace(subscriptions.clone().into());
+                    group.subscriptions = subscriptions;
+                }
+                None => self.start(subscriptions),
+            }
+        }
+    }
+
+    fn start(&mut self, subscriptions: Vec<Subscription>) {
+        let (wanted, _) = watch::channel(Arc::from(subscriptions.as_slice()));
+        let lines = self.setup.lines.max(1);
+        for line in 1..=lines {
+            let feed = Feed {
+                context: Arc::clone(&self.context),
+                wanted: wanted.subscribe(),
+                // Each line at another time, so that there is always one that is not changing.
+                rotation: self
+                    .setup
+                    .max_age
+                    .map(|every| Rotation { first: every / lines * line, every }),
+                stop: self.stop.clone(),
+            };
+            self.tasks.spawn(feed.run());
+        }
+        self.groups.push(Group { subscriptions, wanted });
+    }
+}
+
+fn panicked(error: JoinError) -> SupervisorError {
+    let words = match error.try_into_panic() {
+        Ok(panic) => panic
+            .downcast_ref::<&str>()
+            .map(|words| (*words).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic without words".to_owned()),
+        Err(error) => error.to_string(),
+    };
+    SupervisorError::Panicked(words)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! How often a host may be asked: one budget for everything in the process that talks to a venue.
+//!
+//! Invariants: connections to one host start at least `1 / connects_per_second` apart, requests of
+//! one group to one host at least `1 / requests_per_second` apart, each in the order of asking;
+//! nothing starts while the host has told us to wait. Hosts are told apart by name alone, because
+//! venues count by our address and not by their port.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use super::clock::Clock;
+use crate::model::time::SECOND_US;
+
+/// The first wait after a connection was turned away for its rate.
+const CONNECT_HOLD: Duration = Duration::from_secs(2);
+/// The first wait of a group after a request was turned away for its rate, beyond the next second.
+const GROUP_HOLD: Duration = Duration::from_millis(500);
+/// The longest wait that one answer of "too many" leads to, where it does not say.
+const HOLD_CAP: Duration = Duration::from_mins(1);
+/// The longest wait that one block leads to.
+const BLOCK_CAP: Duration = Duration::from_hours(1);
+/// Requests are spread a little wider than allowed, so that the jitter of the way does not push one
+/// into the second before.
+const SPREAD_PERCENT: u32 = 102;
+
+/// How often a venue may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// Connections in one second.
+    pub connects_per_second: u32,
+    /// Requests in one second, for each group.
+    pub requests_per_second: u32,
+    /// How long to wait after a block that does not say for how long.
+    pub block: Duration,
+}
+
+/// What something is that counts towards a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Opening a websocket.
+    Connect,
+    /// A request of this group.
+    Request(&'static str),
+}
+
+/// What the host said to it, as far as the rate goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It was served; so many more would be in the current second, where the host says.
+    Served {
+        /// What is left.
+        remaining: Option<u32>,
+    },
+    /// Too many (429); wait this long, where the host says.
+    TooMany {
+        /// What the host said.
+        told: Option<Duration>,
+    },
+    /// This machine is blocked (418); wait this long, where the host says.
+    Blocked {
+        /// What the host said.
+        told: Option<Duration>,
+    },
+}
+
+/// The budget of one venue.
+#[derive(Debug)]
+pub struct Budget {
+    clock: Arc<dyn Clock>,
+    rates: Rates,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+}
+
+impl Budget {
+    /// A budget of which nothing is used.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, rates: Rates) -> Self {
+        Self { clock, rates, hosts: Mutex::default() }
+    }
+
+    /// Waits until `what` may be done to `host`, and counts it.
+    pub async fn wait(&self, host: &str, what: Use) {
+        let host = self.host(host);
+        let pace = host.pace(what, self);
+        // Whoever holds the turn is served next; the others queue behind it in order.
+        let _turn = pace.turn.lock().await;
+        loop {
+            let now = self.clock.monotonic();
+            let free = host.block.lock_now().until.max(pace.hold.lock_now().until);
+            let wait = match free.checked_sub(now) {
+                Some(left) if !left.is_zero() => left,
+                Some(_) | None => match pace.limiter.check() {
+                    Ok(()) => return,
+                    Err(not_until) => not_until.wait_time_from(now),
+                },
+            };
+            // Timers have a granularity of a millisecond.
+            tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
+        }
+    }
+
+    /// Notes what `host` said to `what`.
+    pub fn answered(&self, host: &str, what: Use, answer: Answer) {
+        let host = self.host(host);
+        let pace = host.pace(what, self);
+        let now = self.clock.monotonic();
+        let first = match what {
+            Use::Connect => CONNECT_HOLD,
+            Use::Request(_) => self.next_second() + GROUP_HOLD,
+        };
+        match answer {
+            Answer::Served { remaining } => {
+                pace.hold.lock_now().times = 0;
+                host.block.lock_now().times = 0;
+                if remaining == Some(0) {
+                    pace.hold.lock_now().at_least(now + self.next_second());
+                }
+            }
+            Answer::TooMany { told } => pace.hold.lock_now().again(now, told, first, HOLD_CAP),
+            Answer::Blocked { told } => {
+                host.block.lock_now().again(now, told, self.rates.block, BLOCK_CAP);
+            }
+        }
+    }
+
+    /// How long `host` has told us to wait before the next `what`; zero where it has not.
+    #[must_use]
+    pub fn held(&self, host: &str, what: Use) -> Duration {
+        let host = self.host(host);
+        let until = host.block.lock_now().until.max(host.pace(what, self).hold.lock_now().until);
+        until.saturating_sub(self.clock.monotonic())
+    }
+
+    fn host(&self, name: &str) -> Arc<Host> {
+        let mut hosts = lock(&self.hosts);
+        if let Some(host) = hosts.get(name) {
+            return Arc::clone(host);
+        }
+        let host = Arc::new(Host {
+            connect: Arc::new(Pace::new(&self.clock, self.rates.connects_per_second)),
+            groups: Mutex::default(),
+            block: Guarded::default(),
+        });
+        hosts.insert(name.to_owned(), Arc::clone(&host));
+        host
+    }
+
+    /// The time left of the current second of the wall clock, by which venues count.
+    fn next_second(&self) -> Duration {
+        let into = self.clock.now().micros().rem_euclid(SECOND_US);
+        Duration::from_micros(u64::try_from(SECOND_US - into).unwrap_or(0))
+    }
+}
+
+#[derive(Debug)]
+struct Host {
+    connect: Arc<Pace>,
+    groups: Mutex<HashMap<&'static str, Arc<Pace>>>,
+    block: Guarded,
+}
+
+impl Host {
+    fn pace(&self, what: Use, budget: &Budget) -> Arc<Pace> {
+        match what {
+            Use::Connect => Arc::clone(&self.connect),
+            Use::Request(group) => {
+                Arc::clone(lock(&self.groups).entry(group).or_insert_with(|| {
+                    Arc::new(Pace::new(&budget.clock, budget.rates.requests_per_second))
+                }))
+            }
+        }
+    }
+}
+
+/// One thing done again and again, at a steady pace.
+#[derive(Debug)]
+struct Pace {
+    limiter: RateLimiter<NotKeyed, InMemoryState, Monotonic, NoOpMiddleware<Duration>>,
+    turn: tokio::sync::Mutex<()>,
+    hold: Guarded,
+}
+
+impl Pace {
+    fn new(clock: &Arc<dyn Clock>, per_second: u32) -> Self {
+        let apart = Duration::from_secs(1) / per_second.max(1) * SPREAD_PERCENT / 100;
+        // A quota of one cell: what was not used is not saved up for a burst. A period of zero
+        // cannot be, and the alternative is the slowest pace rather than none.
+        let quota = Quota::with_period(apart)
+            .unwrap_or_else(|| Quota::per_second(std::num::NonZeroU32::MIN));
+        Self {
+            limiter: RateLimiter::direct_with_clock(quota, Monotonic(Arc::clone(clock))),
+            turn: tokio::sync::Mutex::default(),
+            hold: Guarded::default(),
+        }
+    }
+}
+
+/// Until when to wait, by the monotonic clock, and how often that was said in a row.
+#[derive(Debug, Default)]
+struct Hold {
+    until: Duration,
+    times: u32,
+}
+
+impl Hold {
+    fn again(&mut self, now: Duration, told: Option<Duration>, first: Duration, cap: Duration) {
+        let doubled = first.saturating_mul(2_u32.saturating_pow(self.times)).min(cap);
+        self.times = self.times.saturating_add(1);
+        self.at_least(
+            now + told.map_or(doubled, |told| told.max(first.min(CONNECT_HOLD)).min(BLOCK_CAP)),
+        );
+    }
+
+    fn at_least(&mut self, until: Duration) {
+        self.until = self.until.max(until);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Guarded(Mutex<Hold>);
+
+impl Guarded {
+    fn lock_now(&self) -> MutexGuard<'_, Hold> {
+        lock(&self.0)
+    }
+}
+
+/// A lock whose holder panicked holds plain numbers still.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Our clock, as governor wants it.
+#[derive(Debug, Clone)]
+struct Monotonic(Arc<dyn Clock>);
+
+impl GovernorClock for Monotonic {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.monotonic()
+    }
+}

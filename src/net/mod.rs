@@ -1,0 +1,10 @@
+//! HOW bytes travel: connections, requests, and the rates they keep to. Async; nothing here knows
+//! what the bytes mean.
+
+pub mod backoff;
+pub mod budget;
+pub mod clock;
+pub mod connect;
+pub mod http;
+pub mod session;
+pub mod tls;

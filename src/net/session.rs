@@ -1,0 +1,219 @@
+//! One open websocket.
+//!
+//! Invariants: whatever the other side sends becomes one [`Incoming`], never a panic; text and
+//! binary are alike; a message is stamped with our clock the moment it is read, before anything
+//! looks at it; [`Session::next`] may be dropped at any point without losing a message; pings go
+//! out on time however much comes in.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+use super::clock::Clock;
+use super::connect::Socket;
+use crate::model::time::Timestamp;
+
+/// How long the other side may take to answer our close.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a close frame may take to leave where nobody waits for the answer.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
+/// The shortest time between two pings, whatever is asked for.
+const PING_FLOOR: Duration = Duration::from_millis(10);
+
+/// What came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A message, text or binary.
+    Data {
+        /// When it was read. Clock: ours.
+        ts_recv: Timestamp,
+        /// Its bytes.
+        body: Bytes,
+    },
+    /// A sign of life that is no message: a ping or a pong.
+    Proof {
+        /// When it was read. Clock: ours.
+        at: Timestamp,
+    },
+    /// The connection is over; nothing comes after this.
+    Closed {
+        /// When we learned of it. Clock: ours.
+        at: Timestamp,
+        /// How it ended.
+        why: Why,
+    },
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// The other side closed it, with a code where it gave one.
+    Close {
+        /// The code.
+        code: Option<u16>,
+        /// The other side's explanation.
+        reason: String,
+    },
+    /// It ended without a close frame.
+    Dropped,
+    /// The way there broke.
+    Broken(String),
+    /// The other side does not keep to the websocket protocol, or sends messages beyond the limit.
+    Protocol(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Close { code: Some(code), reason } if reason.is_empty() => {
+                write!(f, "the venue closed it with code {code}")
+            }
+            Self::Close { code: Some(code), reason } => {
+                write!(f, "the venue closed it with code {code}: {reason}")
+            }
+            Self::Close { code: None, .. } => f.write_str("the venue closed it"),
+            Self::Dropped => f.write_str("it ended without a close frame"),
+            Self::Broken(detail) => write!(f, "the connection broke: {detail}"),
+            Self::Protocol(detail) => write!(f, "the venue broke the websocket protocol: {detail}"),
+        }
+    }
+}
+
+/// An open websocket. Made by [`super::connect::Connector::open`].
+#[derive(Debug)]
+pub struct Session {
+    socket: Socket,
+    clock: Arc<dyn Clock>,
+    ping_every: Duration,
+    ping_at: Instant,
+    opened_at: Timestamp,
+}
+
+impl Session {
+    pub(super) fn new(
+        socket: Socket,
+        clock: Arc<dyn Clock>,
+        ping_every: Duration,
+        opened_at: Timestamp,
+    ) -> Self {
+        let mut session = Self { socket, clock, ping_every, ping_at: Instant::now(), opened_at };
+        session.plan_ping();
+        session
+    }
+
+    /// When the handshake was done. Clock: ours.
+    #[must_use]
+    pub const fn opened_at(&self) -> Timestamp {
+        self.opened_at
+    }
+
+    /// Waits for what comes next; sends pings meanwhile.
+    pub async fn next(&mut self) -> Incoming {
+        loop {
+            tokio::select! {
+                // The timer first: a venue that never pauses must not keep it from its turn.
+                biased;
+                () = tokio::time::sleep_until(self.ping_at) => {
+                    self.plan_ping();
+                    if let Err(error) = self.socket.send(Message::Ping(Bytes::new())).await {
+                        return Incoming::Closed { at: self.clock.now(), why: why(error) };
+                    }
+                }
+                message = self.socket.next() => {
+                    let at = self.clock.now();
+                    return match message {
+                        Some(Ok(message)) => match incoming(at, message) {
+                            Some(incoming) => incoming,
+                            None => continue,
+                        },
+                        Some(Err(error)) => Incoming::Closed { at, why: why(error) },
+                        None => Incoming::Closed { at, why: Why::Dropped },
+                    };
+                }
+            }
+        }
+    }
+
+    /// Sends a text message, for venues that want an answer.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is over; says how it ended.
+    pub async fn send(&mut self, text: String) -> Result<(), Why> {
+        self.socket.send(Message::text(text)).await.map_err(why)
+    }
+
+    /// Closes it, and waits for the other side to agree, at most [`CLOSE_TIMEOUT`]. What still
+    /// comes in that time is not read as data.
+    pub async fn close(mut self) {
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let agreed = async {
+            self.socket.close(Some(frame)).await?;
+            while let Some(message) = self.socket.next().await {
+                message?;
+            }
+            Ok::<(), WsError>(())
+        };
+        match tokio::time::timeout(CLOSE_TIMEOUT, agreed).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the connection ended while it was closed"),
+            Err(_) => tracing::debug!("the venue did not answer our close in time"),
+        }
+    }
+
+    /// Leaves without waiting: a close frame goes out if it goes at once.
+    pub async fn leave(mut self) {
+        if tokio::time::timeout(LEAVE_TIMEOUT, self.socket.close(None)).await.is_err() {
+            tracing::debug!("the connection takes no more bytes");
+        }
+    }
+
+    /// A tenth of jitter, so that many sessions do not ping in step.
+    fn plan_ping(&mut self) {
+        let every = self.ping_every.max(PING_FLOOR);
+        self.ping_at = Instant::now() + every.mul_f64(0.9 + 0.1 * rand::random::<f64>());
+    }
+}
+
+/// None for what has no meaning to us.
+fn incoming(at: Timestamp, message: Message) -> Option<Incoming> {
+    Some(match message {
+        Message::Text(text) => Incoming::Data { ts_recv: at, body: text.into() },
+        Message::Binary(body) => Incoming::Data { ts_recv: at, body },
+        Message::Ping(_) | Message::Pong(_) => Incoming::Proof { at },
+        Message::Close(frame) => {
+            let (code, reason) = frame.map_or((None, String::new()), |frame| {
+                (Some(frame.code.into()), frame.reason.to_string())
+            });
+            Incoming::Closed { at, why: Why::Close { code, reason } }
+        }
+        // Raw frames are handed out to writers only.
+        Message::Frame(_) => return None,
+    })
+}
+
+fn why(error: WsError) -> Why {
+    match error {
+        WsError::ConnectionClosed
+        | WsError::AlreadyClosed
+        | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Why::Dropped,
+        WsError::Io(error) => Why::Broken(error.to_string()),
+        WsError::Tls(error) => Why::Broken(error.to_string()),
+        WsError::Capacity(_)
+        | WsError::Protocol(_)
+        | WsError::WriteBufferFull(_)
+        | WsError::Utf8(_)
+        | WsError::AttackAttempt
+        | WsError::Url(_)
+        | WsError::Http(_)
+        | WsError::HttpFormat(_) => Why::Protocol(error.to_string()),
+    }
+}
