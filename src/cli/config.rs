@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Common, VenueArgs};
 use crate::model::spelling::hint;
+use crate::store::journal::Compression;
+use crate::venue::VENUES;
 
 /// All settings. Each has a default; the file that `config init` writes explains them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,13 +30,77 @@ pub(super) struct Config {
     pub(super) rotate: Span,
     pub(super) buffer_bytes: ByteSize,
     pub(super) settle: Span,
+    pub(super) sync_interval: Span,
+    pub(super) disk_full_grace: Span,
+    pub(super) journal: JournalCompression,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) raw: Raw,
+}
+
+/// What becomes of the raw frames once they are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Raw {
+    pub(super) keep: RawKeep,
+}
+
+/// How long raw frames are kept: `none`, `<n>d` or `forever`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum RawKeep {
+    #[default]
+    Nothing,
+    Days(u16),
+    Forever,
+}
+
+impl<'de> Deserialize<'de> for RawKeep {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "none" => Ok(Self::Nothing),
+            "forever" => Ok(Self::Forever),
+            days => days.strip_suffix('d').and_then(|days| days.parse().ok()).map(Self::Days).ok_or_else(
+                || serde::de::Error::custom(format!("{text:?} must be \"none\", \"forever\" or days such as \"30d\"")),
+            ),
+        }
+    }
+}
+
+impl Serialize for RawKeep {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Nothing => serializer.serialize_str("none"),
+            Self::Days(days) => serializer.serialize_str(&format!("{days}d")),
+            Self::Forever => serializer.serialize_str("forever"),
+        }
+    }
+}
+
+/// How the journal is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum JournalCompression {
+    #[default]
+    Zstd,
+    Lz4,
+    None,
+}
+
+impl From<JournalCompression> for Compression {
+    fn from(compression: JournalCompression) -> Self {
+        match compression {
+            JournalCompression::Zstd => Self::Zstd,
+            JournalCompression::Lz4 => Self::Lz4,
+            JournalCompression::None => Self::None,
+        }
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             data: PathBuf::from("./data"),
-            venue: "upbit".to_owned(),
+            venue: VENUES.first().map(|venue| venue.name().to_owned()).unwrap_or_default(),
             ws_url: None,
             rest_url: None,
             markets: Vec::new(),
@@ -47,6 +113,11 @@ impl Default for Config {
             rotate: Span(Duration::from_secs(60)),
             buffer_bytes: ByteSize::mib(64),
             settle: Span(Duration::from_secs(5)),
+            sync_interval: Span(Duration::from_millis(100)),
+            disk_full_grace: Span(Duration::from_secs(60)),
+            journal: JournalCompression::Zstd,
+            ca_file: None,
+            raw: Raw::default(),
         }
     }
 }
@@ -125,7 +196,7 @@ impl Config {
         .map_err(invalid)?;
         if let Some(key) = unknown {
             let known = known_keys();
-            let hint = hint(&key, known.iter().map(String::as_str));
+            let hint = hint(key.rsplit('.').next().unwrap_or(&key), known.iter().map(String::as_str));
             return Err(ConfigError::UnknownKey { path: path.to_owned(), key, hint });
         }
         config.check(&path.display().to_string())?;
@@ -133,8 +204,8 @@ impl Config {
     }
 
     /// Checks values that have the right type and still cannot be.
-    fn check(&self, place: &str) -> Result<(), ConfigError> {
-        let rules: [(&str, bool, String, &str); 6] = [
+    pub(super) fn check(&self, place: &str) -> Result<(), ConfigError> {
+        let rules: [(&str, bool, String, &str); 7] = [
             ("lines", (1..=4).contains(&self.lines), self.lines.to_string(), "1 to 4"),
             (
                 "queue_frames",
@@ -161,6 +232,12 @@ impl Config {
                 "at least 1 MiB",
             ),
             (
+                "sync_interval",
+                self.sync_interval.0 >= Duration::from_millis(1),
+                humantime::format_duration(self.sync_interval.0).to_string(),
+                "at least 1ms",
+            ),
+            (
                 "markets_poll",
                 self.markets_poll.0 >= Duration::from_secs(1),
                 humantime::format_duration(self.markets_poll.0).to_string(),
@@ -181,9 +258,12 @@ fn known_keys() -> Vec<String> {
     let full = Config {
         ws_url: Some(String::new()),
         rest_url: Some(String::new()),
+        ca_file: Some(PathBuf::new()),
         ..Config::default()
     };
-    toml::Table::try_from(full).map(|table| table.keys().cloned().collect()).unwrap_or_default()
+    let table = toml::Table::try_from(full).unwrap_or_default();
+    let inner = table.values().filter_map(toml::Value::as_table).flat_map(toml::Table::keys);
+    table.keys().chain(inner).cloned().collect()
 }
 
 #[cfg(test)]
@@ -206,6 +286,8 @@ mod tests {
         check("queue_bytes = '1 KiB'", "from 1 MiB to 2 GiB");
         check("markets = 'KRW-BTC'", "invalid type");
         check("markets = [", "v.toml");
+        check("[raw]\nkeep = 'a while'", "days such as \"30d\"");
+        check("[raw]\nkep = '3d'", "unknown key \"raw.kep\"; did you mean \"keep\"?");
     }
 
     #[test]

@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 use super::config::Config;
 use super::output::{self, Align};
 use super::{Failure, Outcome, status};
+use crate::model::market::Market;
+use crate::store::catalog::Filter;
 
 /// The outcome of an hour whose completeness nobody has proven.
 const UNPROVEN: &str = "unproven";
 
 pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
-    let hours = status::open(config)?.coverage()?;
+    let hours = status::open(config)?.coverage(&Filter::default())?;
     if as_json {
         let hours: Vec<Value> = hours
             .iter()
@@ -39,7 +41,7 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
     let lines = hours.iter().map(|hour| {
         vec![
             format!("{} {}", hour.venue, hour.stream),
-            hour.market.to_string(),
+            hour.market.as_ref().map_or_else(String::new, Market::to_string),
             hour.hour.to_string(),
             output::count(hour.rows),
             format!("{:.1} s", hour.covered.as_secs_f64()),

@@ -10,7 +10,7 @@ use super::{Failure, Outcome, status};
 use crate::model::gap::{Gap, GapState};
 
 pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
-    let gaps = status::open(config)?.gaps()?;
+    let gaps = status::gaps(&status::open(config)?)?;
     if as_json {
         output::json(&json!({ "gaps": gaps.iter().map(document).collect::<Vec<Value>>() }))?;
     } else {

@@ -1,5 +1,6 @@
 //! `record`: live data, until SIGINT, SIGTERM or `--for`.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -10,18 +11,25 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::config::Config;
+use super::config::{Config, RawKeep};
 use super::signals::Signals;
 use super::{Failure, Outcome, VenueArgs, output, progress};
 use crate::ingest::buffers::SealRule;
-use crate::ingest::plan;
+use crate::ingest::plan::Selection;
 use crate::ingest::progress::Progress;
-use crate::ingest::queue;
-use crate::ingest::supervisor::{self, Setup};
+use crate::ingest::queue::{QueueLimits, Receiver, Sender, queue};
+use crate::ingest::stats::Stats;
+use crate::ingest::supervisor::{self, Setup, SupervisorError};
 use crate::ingest::writer::{Writer, WriterError, WriterOptions};
-use crate::net::clock::{Clock, SystemClock};
 use crate::model::spelling::hint;
-use crate::store::Store;
+use crate::net::budget::{Budget, Rates};
+use crate::net::clock::{Clock, SystemClock};
+use crate::net::connect::{Connector, Internet};
+use crate::net::http::Http;
+use crate::net::tls;
+use crate::store::fs::RealFs;
+use crate::store::journal::{Keep, Options as JournalOptions};
+use crate::store::paths::Paths;
 use crate::venue::{self, VENUES, Venue};
 
 #[derive(Debug, Default, Args)]
@@ -51,13 +59,7 @@ pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<O
         config.streams.clone_from(streams);
     }
     config.lines = args.lines.unwrap_or(config.lines);
-    check(&config)?;
-    if config.markets.is_empty() {
-        return Err(Failure::Usage(anyhow!(
-            "no markets: name them with --markets KRW-BTC,KRW-ETH (or 'KRW-*', or all), or in the \
-             configuration"
-        )));
-    }
+    config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
     let runtime = runtime()?;
     let (progress, outcome) = runtime.block_on(record(&config, args.duration))?;
     if !json {
@@ -82,7 +84,15 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 /// Checks the settings that need the venue to be judged.
 pub(super) fn check(config: &Config) -> Result<(), Failure> {
     let venue = find_venue(&config.venue)?;
-    plan::check(venue, &config.markets, &config.streams)
+    if config.markets.is_empty() {
+        return Ok(());
+    }
+    selection(config, venue).map(drop)
+}
+
+/// What the settings ask for.
+fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
+    Selection::parse(venue, &config.markets, &config.streams)
         .map_err(|error| Failure::Usage(error.into()))
 }
 
@@ -104,20 +114,21 @@ pub(super) async fn record(
     duration: Option<Duration>,
 ) -> Result<(Progress, Outcome), Failure> {
     let venue = find_venue(&config.venue)?;
+    let selection = selection(config, venue)?;
     let signals = Signals::listen()?;
-    let clock = SystemClock::new();
-    let store = Store::open(&config.data, clock.now())?;
-    let (fallback, next_session) = (store.listed(venue.name())?, store.next_session()?);
-    let writer = Writer::new(store, writer_options(config), clock.now())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let options = writer_options(config);
+    let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
+    let setup = setup(config, venue, selection, clock, &writer)?;
     let watched = writer.progress();
-    let (sender, receiver) = queue::bounded(queue::Limits {
+    let (sender, receiver) = queue(QueueLimits {
         events: config.queue_frames,
-        bytes: usize::try_from(config.queue_bytes.as_u64()).unwrap_or(usize::MAX),
+        bytes: u32::try_from(config.queue_bytes.as_u64()).unwrap_or(u32::MAX),
     });
     let stop = CancellationToken::new();
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
-    let setup = setup(config, venue, next_session, fallback);
-    let feeding = tokio::spawn(supervisor::run(setup, sender, stop.clone()));
+    let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
+    tracing::info!("recording into {}", config.data.display());
     let showing = tokio::spawn(progress::show(watched.clone()));
     tokio::select! {
         () = signals.next() => tracing::info!("stopping: a signal asks for it"),
@@ -128,7 +139,7 @@ pub(super) async fn record(
     let ended = tokio::select! {
         ended = finish(feeding, writing) => ended.map(|done| (done, Outcome::Done)),
         () = signals.next() => {
-            tracing::warn!("a second signal: giving up at once");
+            tracing::warn!("a second signal: giving up at once; the journal has what came");
             Ok((watched.borrow().clone(), Outcome::Interrupted))
         }
     };
@@ -136,10 +147,52 @@ pub(super) async fn record(
     ended
 }
 
+/// Everything that the sessions need.
+fn setup(
+    config: &Config,
+    venue: &'static dyn Venue,
+    selection: Selection,
+    clock: Arc<dyn Clock>,
+    writer: &Writer,
+) -> Result<Setup, Failure> {
+    let limits = venue.limits();
+    let rates = Rates {
+        connects_per_second: limits.connects_per_second,
+        requests_per_second: limits.requests_per_second,
+        block: limits.block,
+    };
+    let budget = Arc::new(Budget::new(Arc::clone(&clock), rates));
+    let tls = tls::client_config(config.ca_file.as_deref())
+        .map_err(|error| Failure::Usage(error.into()))?;
+    let own = venue.endpoints();
+    Ok(Setup {
+        venue,
+        ws_url: config.ws_url.clone().unwrap_or_else(|| own.ws.to_owned()),
+        rest_url: config.rest_url.clone().unwrap_or_else(|| own.rest.to_owned()),
+        selection,
+        lines: u32::from(config.lines),
+        max_age: (config.connection_age.0 > Duration::ZERO).then_some(config.connection_age.0),
+        poll_every: config.markets_poll.0,
+        next_session: writer.next_session(),
+        fallback: writer.listed(venue.name()),
+        connector: Connector::new(Arc::new(Internet), Arc::clone(&tls), Arc::clone(&clock)),
+        http: Http::new(&tls, Arc::clone(&budget), Arc::clone(&clock))?,
+        clock,
+        budget,
+        stats: Arc::new(Stats::default()),
+    })
+}
+
+/// Runs the sessions. Their end, however it comes, asks everything else to end.
+async fn feed(setup: Setup, queue: Sender, stop: CancellationToken) -> Result<(), SupervisorError> {
+    let _ends_with_us = stop.clone().drop_guard();
+    supervisor::run(setup, queue, stop).await
+}
+
 /// Runs the writer on a thread of its own. Its end asks everything else to end.
 fn write_on_a_thread(
     writer: Writer,
-    receiver: QueueReceiver,
+    receiver: Receiver,
     stop: CancellationToken,
 ) -> Result<oneshot::Receiver<Result<Progress, WriterError>>, Failure> {
     let (told, written) = oneshot::channel();
@@ -164,7 +217,7 @@ async fn finish(
     let progress = written??;
     match fed? {
         Ok(()) => Ok(progress),
-        Err(error) if error.is_usage() => Err(Failure::Usage(error.into())),
+        Err(SupervisorError::Plan(error)) => Err(Failure::Usage(error.into())),
         Err(error) => Err(error.into()),
     }
 }
@@ -177,11 +230,17 @@ async fn after(duration: Option<Duration>) {
 }
 
 fn writer_options(config: &Config) -> WriterOptions {
+    let raw = Paths::new(&config.data).raw_root();
     WriterOptions {
         seal: SealRule {
             rotate: config.rotate.0,
             buffer_bytes: usize::try_from(config.buffer_bytes.as_u64()).unwrap_or(usize::MAX),
         },
         settle: config.settle.0,
+        sync_interval: config.sync_interval.0,
+        disk_full_grace: config.disk_full_grace.0,
+        journal: JournalOptions { compression: config.journal.into(), ..JournalOptions::default() },
+        keep: if config.raw.keep == RawKeep::Nothing { Keep::Nothing } else { Keep::Raw(raw) },
+        ..WriterOptions::default()
     }
 }

@@ -1,24 +1,20 @@
 //! `status`: what a data folder holds, and whether somebody records into it.
 
-use std::path::Path;
-
-use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::config::Config;
 use super::output::{self, Align};
 use super::{Failure, Outcome};
 use crate::model::gap::{Gap, GapState};
-use crate::store::catalog::{Catalog, Holding};
+use crate::store::catalog::{Catalog, Filter, StreamSummary};
 use crate::store::folder;
-use crate::store::paths::Paths;
 
 pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
     let catalog = open(config)?;
-    let (holdings, gaps) = (catalog.summary()?, catalog.gaps()?);
+    let (holdings, gaps) = (catalog.summary()?, gaps(&catalog)?);
     let recovered = catalog.recovery()?;
     let recovered: Value = recovered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({}));
-    let holder = folder::holder(&config.data)?;
+    let holder = folder::held_by(&config.data)?;
     if as_json {
         output::json(&json!({
             "data": config.data,
@@ -43,12 +39,16 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
 
 /// Opens the catalog of the data folder to read.
 pub(super) fn open(config: &Config) -> Result<Catalog, Failure> {
-    let catalog = Catalog::open_read(&Paths::new(&config.data).catalog());
-    Ok(catalog.with_context(|| format!("{} cannot be read", display(&config.data)))?)
+    Ok(Catalog::of_folder(&config.data)?)
+}
+
+/// Every gap, in the order in which they were found.
+pub(super) fn gaps(catalog: &Catalog) -> Result<Vec<Gap>, Failure> {
+    Ok(catalog.gaps(&Filter::default())?.into_iter().map(|(_, gap)| gap).collect())
 }
 
 /// Writes a table of what is held.
-pub(super) fn show(holdings: &[Holding]) -> Result<(), Failure> {
+pub(super) fn show(holdings: &[StreamSummary]) -> Result<(), Failure> {
     let head = [
         ("venue", Align::Left),
         ("stream", Align::Left),
@@ -59,7 +59,7 @@ pub(super) fn show(holdings: &[Holding]) -> Result<(), Failure> {
         ("first event", Align::Left),
         ("last event", Align::Left),
     ];
-    let line = |holding: &Holding| {
+    let line = |holding: &StreamSummary| {
         vec![
             holding.venue.to_string(),
             holding.stream.to_string(),
@@ -75,7 +75,7 @@ pub(super) fn show(holdings: &[Holding]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn document(holding: &Holding) -> Value {
+fn document(holding: &StreamSummary) -> Value {
     json!({
         "venue": holding.venue,
         "stream": holding.stream.name(),
@@ -90,8 +90,4 @@ fn document(holding: &Holding) -> Value {
 
 fn count(gaps: &[Gap], state: GapState) -> usize {
     gaps.iter().filter(|gap| gap.state == state).count()
-}
-
-fn display(path: &Path) -> String {
-    format!("the data folder {}", path.display())
 }

@@ -277,7 +277,7 @@ impl Presence {
     }
 
     /// Opens gaps for `away` (subscription and last proof of life): one row for all markets of a
-    /// stream where `asked` has no others, else one for each.
+    /// stream where `asked` has no others and all were last proven together, else one for each.
     fn open_gaps(
         &mut self,
         asked: &[Subscription],
@@ -302,8 +302,8 @@ impl Presence {
                 rows_repaired: 0,
                 detail: detail.to_owned(),
             };
-            if whole == markets.len() {
-                let from = markets.iter().map(|(_, from)| *from).min().unwrap_or_default();
+            let from = markets.first().map(|(_, from)| *from).unwrap_or_default();
+            if whole == markets.len() && markets.iter().all(|(_, other)| *other == from) {
                 let away = markets.into_iter().map(|(market, _)| market).collect();
                 self.last(gap(None, from), away);
             } else {

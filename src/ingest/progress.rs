@@ -17,6 +17,8 @@ pub struct Progress {
     pub frames: u64,
     /// Bytes of those frames.
     pub bytes: u64,
+    /// Frames that an earlier run had journalled and not published.
+    pub recovered: u64,
     /// Frames that no decoder understood.
     pub unread: u64,
     /// Files published.

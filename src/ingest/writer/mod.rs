@@ -191,6 +191,8 @@ impl Writer {
             self.catch_up()?;
         }
         self.ripen(true);
+        // Its last file has nothing that is not published after this: it goes as well.
+        self.journal.roll();
         self.persist(Self::seal)?;
         self.show();
         Ok(self.told)
@@ -232,12 +234,12 @@ impl Writer {
     fn take_frame(&mut self, mut frame: Frame) -> Result<(), WriterError> {
         self.reach(frame.ts_recv);
         frame.sequence = self.next_frame;
+        if self.journal.sync_due() {
+            self.persist(Self::sync)?;
+        }
         self.journal.append(&frame)?;
         self.next_frame += 1;
         self.unsynced_since.get_or_insert(frame.ts_recv);
-        if self.journal.pending_bytes() >= self.options.journal.block_bytes {
-            self.persist(Self::sync)?;
-        }
         self.told.frames += 1;
         self.told.bytes += u64::try_from(frame.body.len()).unwrap_or(u64::MAX);
         self.read(&frame);

@@ -1,6 +1,8 @@
 //! From a journalled frame to buffered rows. The same for a frame that just came and for one that
 //! is recovered.
 
+use bytes::Bytes;
+
 use super::Writer;
 use crate::ingest::merge::{LaneKey, Merged};
 use crate::model::frame::Frame;
@@ -61,7 +63,8 @@ impl Writer {
         let asked = self.presence.subscriptions(frame.origin.session);
         self.unread.add(frame, stream, market.as_ref(), &asked, &reason);
         self.told.unread += 1;
-        let body = Body::Unread(Unread { reason, body: frame.body.clone() });
+        // A copy: a recovered frame shares the memory of its whole block.
+        let body = Body::Unread(Unread { reason, body: Bytes::copy_from_slice(&frame.body) });
         let row = Row { head: head(frame, market, false), body };
         self.buffers.push(self.now, &frame.origin.venue, Stream::Unread, row, false);
     }

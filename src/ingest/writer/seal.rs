@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Writer, WriterError};
-use crate::ingest::buffers::{Part, PartKey};
+use crate::ingest::buffers::{Hour, Part, PartKey};
+use crate::ingest::merge::LaneKey;
 use crate::model::time::Timestamp;
 use crate::store::catalog::{Carry, Change, HourRows, Retired};
 use crate::store::paths::PartName;
@@ -16,6 +17,7 @@ impl Writer {
     /// Puts every buffered row into files and publishes them: all of it or none. It may be called
     /// again after an error.
     pub(super) fn seal(&mut self) -> Result<(), WriterError> {
+        self.sync()?;
         self.gather(true);
         let mut change = std::mem::take(&mut self.pending);
         let parts = std::mem::take(&mut self.buffers.parts);
@@ -108,7 +110,7 @@ impl Writer {
     }
 
     fn hours(&self) -> Vec<HourRows> {
-        let hour = |((lane, hour), rows): (&(crate::ingest::merge::LaneKey, Timestamp), &crate::ingest::buffers::Hour)| HourRows {
+        let row = |((lane, hour), rows): (&(LaneKey, Timestamp), &Hour)| HourRows {
             venue: lane.venue.clone(),
             stream: lane.stream,
             market: Some(lane.market.clone()),
@@ -117,7 +119,7 @@ impl Writer {
             first: rows.first,
             last: rows.last,
         };
-        self.buffers.hours.iter().map(hour).collect()
+        self.buffers.hours.iter().map(row).collect()
     }
 
     /// Clears away what the publication made superfluous. What cannot be removed now is removed at

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::trouble::Trouble;
@@ -14,12 +14,14 @@ use crate::ingest::merge::{LaneKey, Lanes};
 use crate::ingest::presence::{Past, Presence};
 use crate::ingest::progress::Progress;
 use crate::ingest::unread::UnreadSpans;
+use crate::model::market::Market;
 use crate::model::subscription::Stream;
+use crate::model::time::Timestamp;
 use crate::net::clock::Clock;
 use crate::store::catalog::{Carry, Catalog, Change, Start};
 use crate::store::folder::Folder;
 use crate::store::fs::Fs;
-use crate::store::journal::{Journal, Recovery};
+use crate::store::journal::{Damage, Journal, Recovery, RecoveryReport};
 use crate::store::sweep::{Swept, sweep};
 use crate::venue::{self, VENUES, Venue};
 
@@ -39,14 +41,15 @@ impl Writer {
         let folder = Folder::lock(data, clock.now())?;
         let paths = folder.paths();
         let mut catalog = Catalog::open(&paths.catalog())?;
+        let start = catalog.start()?;
         let (journal, recovery) = Journal::open(
             Arc::clone(&fs),
             &paths.journal(),
             &paths.quarantine(),
+            start.next_frame,
             options.journal,
         )?;
         let swept = sweep(fs.as_ref(), paths, &mut catalog, recovery.first_sequence())?;
-        let start = catalog.start()?;
         let mut instruments = Vec::new();
         for venue in VENUES {
             instruments.extend(catalog.instruments(venue.name())?);
@@ -79,19 +82,15 @@ impl Writer {
     }
 
     /// The markets of a venue that were listed when last seen.
-    pub fn listed(&self, venue: &str) -> Vec<crate::model::market::Market> {
+    pub fn listed(&self, venue: &str) -> Vec<Market> {
         self.instruments.listed(venue)
     }
 
     /// Reads again what no file holds. Memory is bounded: it seals as it goes.
     fn recover(&mut self, mut recovery: Recovery, swept: &Swept) -> Result<(), WriterError> {
-        let clock_now = self.now;
+        let started = self.now;
         let mut frames = 0_u64;
-        while let Some(frame) = recovery.next() {
-            let frame = frame?;
-            if frame.sequence < self.next_frame {
-                continue;
-            }
+        for frame in recovery.by_ref() {
             self.next_frame = frame.sequence;
             self.now = frame.ts_recv;
             self.presence.recovered(frame.origin.session, frame.ts_recv);
@@ -103,30 +102,55 @@ impl Writer {
                 self.persist(Self::seal)?;
             }
         }
-        self.now = clock_now;
-        self.next_frame = self.next_frame.max(recovery.next_sequence());
+        self.now = started;
+        self.next_frame = self.next_frame.max(self.journal.next_sequence());
         self.ripen(false);
         self.presence.end_killed();
         let report = recovery.report();
-        if frames > 0 || !report.is_clean() || *swept != Swept::default() {
-            let rows = self.buffers.rows();
-            self.pending.recovery = Some(
-                json!({
-                    "at": clock_now.to_string(),
-                    "frames": frames,
-                    "rows": rows,
-                    "files_removed": swept.unpublished.len() + swept.replayed.len() + swept.retired.len(),
-                    "files_quarantined": swept.quarantined,
-                    "journal": report.document(),
-                })
-                .to_string(),
-            );
-            tracing::info!("recovered {frames} frames ({rows} rows) that an earlier run had not published");
-            for line in report.lines() {
-                tracing::warn!("{line}");
-            }
+        let clean = frames == 0
+            && *swept == Swept::default()
+            && report.torn.is_empty()
+            && report.damaged.is_empty()
+            && report.quarantined.is_empty();
+        if !clean {
+            self.told.recovered = frames;
+            self.pending.recovery = Some(document(started, frames, swept, report).to_string());
+            say(frames, swept, report);
         }
         self.persist(Self::seal)
+    }
+}
+
+/// What was recovered, for `status`.
+fn document(at: Timestamp, frames: u64, swept: &Swept, report: &RecoveryReport) -> Value {
+    let words = |damages: &[Damage]| damages.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "at": at.to_string(),
+        "frames": frames,
+        "journal_files": report.files,
+        "journal_bytes": report.bytes,
+        "torn": words(&report.torn),
+        "damaged": words(&report.damaged),
+        "missing_frames": report.missing.iter().map(|span| span.end - span.start).sum::<u64>(),
+        "quarantined": words(&report.quarantined),
+        "files_removed": swept.unpublished.len() + swept.replayed.len() + swept.retired.len(),
+        "files_quarantined": swept.quarantined,
+    })
+}
+
+fn say(frames: u64, swept: &Swept, report: &RecoveryReport) {
+    tracing::info!("recovered {frames} frames from the journal that no file held");
+    for damage in &report.torn {
+        tracing::info!("journal: {damage}");
+    }
+    for damage in report.damaged.iter().chain(&report.quarantined) {
+        tracing::error!("journal: {damage}");
+    }
+    for span in &report.missing {
+        tracing::error!("journal: frames {} to {} are lost", span.start, span.end - 1);
+    }
+    for name in &swept.quarantined {
+        tracing::warn!("{name} is not known to the catalog and went to quarantine/");
     }
 }
 
