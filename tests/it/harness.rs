@@ -109,7 +109,7 @@ impl Process {
 
     /// Waits until it ended by itself.
     pub(crate) fn wait(mut self, within: Duration) -> Ended {
-        if self.said.wait(within, |heard| (heard.closed == 2).then_some(())).is_none() {
+        if self.said.wait(within, |heard| (heard.closed == PIPES).then_some(())).is_none() {
             self.late("did not end", within)
         }
         let status = self.child.wait().expect("a child can be waited for");
@@ -119,7 +119,9 @@ impl Process {
 
     fn late(&self, what: &str, within: Duration) -> ! {
         let (stdout, stderr) = self.said.all();
-        panic!("{} {what} within {within:?}\n{stdout}\n{stderr}", self.name)
+        let ended = self.said.heard.lock().unwrap().closed == PIPES;
+        let when = if ended { "before it ended".into() } else { format!("within {within:?}") };
+        panic!("{} {what} {when}\n{stdout}\n{stderr}", self.name)
     }
 }
 
@@ -138,11 +140,14 @@ struct Said {
     changed: Condvar,
 }
 
+/// Standard output and standard error.
+const PIPES: u8 = 2;
+
 #[derive(Default)]
 struct Heard {
     stdout: Vec<String>,
     stderr: Vec<String>,
-    /// How many of the two have come to their end.
+    /// How many of the pipes have come to their end.
     closed: u8,
 }
 
@@ -164,13 +169,14 @@ impl Said {
         });
     }
 
-    /// The first answer that `ask` gives; none where it gives none in time.
+    /// The first answer that `ask` gives; none where it gives none in time, or before the process
+    /// ends.
     fn wait<T>(&self, within: Duration, mut ask: impl FnMut(&Heard) -> Option<T>) -> Option<T> {
         let mut answer = None;
         let heard = self.heard.lock().unwrap();
         let guard = self.changed.wait_timeout_while(heard, within, |heard| {
             answer = ask(heard);
-            answer.is_none()
+            answer.is_none() && heard.closed < PIPES
         });
         drop(guard);
         answer

@@ -181,12 +181,22 @@ fn search(words: &[&str], looked_at: impl Fn(&str) -> bool) -> Vec<String> {
     let mut findings = Vec::new();
     for Source { path, text } in sources().into_iter().filter(|source| looked_at(&source.path)) {
         for (index, line) in text.lines().enumerate() {
-            for word in words.iter().filter(|word| line.contains(**word)) {
+            for word in words.iter().filter(|word| stands_alone(line, word)) {
                 findings.push(format!("{path}:{} has {word:?}", index + 1));
             }
         }
     }
     findings
+}
+
+/// Whether `word` is in `line`, and not as a part of a longer word or path.
+fn stands_alone(line: &str, word: &str) -> bool {
+    let letter = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let before = line[..at].chars().next_back().filter(|_| !word.starts_with('#'));
+        let after = line[at + word.len()..].chars().next().filter(|_| word.ends_with(letter));
+        !before.is_some_and(letter) && !after.is_some_and(letter)
+    })
 }
 
 #[test]
