@@ -38,10 +38,14 @@ impl Source {
         if self.path.ends_with("/mod.rs") { folders - 1 } else { folders }
     }
 
+    /// Whether all of it is the tests of another file.
+    pub(crate) fn is_tests(&self) -> bool {
+        self.path.split('/').any(|part| part == "tests" || part == "tests.rs")
+    }
+
     /// Its lines without comments. Tests stand at the end of a file, or in a file of their own.
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        let test_file = self.path.split('/').any(|part| part == "tests" || part == "tests.rs");
-        let mut in_tests = test_file;
+        let mut in_tests = self.is_tests();
         let mut marked = false;
         self.text.lines().enumerate().map(move |(index, line)| {
             // `#[cfg(test)] mod tests {` and not `mod tests;`, after which code may follow.
