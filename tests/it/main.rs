@@ -1,0 +1,17 @@
+//! One binary for the tests that run the real program, and for the rules that the code and its
+//! documents keep. What each file shows, and how to add to it, stands in `tests/README.md`.
+
+#[cfg(test)]
+mod capture;
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod readers;
+#[cfg(test)]
+mod shutdown;
+#[cfg(test)]
+mod source;
+#[cfg(test)]
+mod tidy;
