@@ -15,7 +15,8 @@ use crate::model::record::Record;
 use crate::model::subscription::{Stream, Subscription};
 
 /// Every venue there is.
-pub static VENUES: &[&dyn Venue] = &[];
+pub static VENUES: &[&dyn Venue] =
+    &[&upbit::KOREA, &upbit::SINGAPORE, &upbit::INDONESIA, &upbit::THAILAND];
 
 /// The venue called `name`.
 #[must_use]
