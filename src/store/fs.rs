@@ -2,6 +2,9 @@
 //!
 //! Nothing else in the store touches the disk. SQLite keeps its own files.
 
+#[cfg(test)]
+pub(crate) mod faulty;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -2,3 +2,4 @@
 //! operations are in the README beside this file.
 
 pub mod fs;
+pub mod journal;

@@ -1,0 +1,220 @@
+//! Every disk operation of a scripted run fails once, in every way, and then the power goes.
+
+use rustix::io::Errno;
+
+use super::super::{Journal, JournalError, Keep};
+use super::{SMALL, frame, open, recover, write};
+use crate::model::frame::Frame;
+use crate::store::fs::faulty::{Fault, FaultyFs, PowerLoss};
+
+/// How far a run came.
+#[derive(Debug, Default, Clone, Copy)]
+struct Came {
+    /// Frames below this were appended.
+    appended: u64,
+    /// Below this, a sync said that they are durable.
+    durable: u64,
+    /// Below this, they were released.
+    released: u64,
+}
+
+/// What a process does that stops at the first error, or one that tries again `tries` times.
+fn run(disk: &FaultyFs, tries: u32, came: &mut Came) -> Result<(), JournalError> {
+    let (mut journal, recovery) = open(disk, 1, SMALL)?;
+    assert_eq!(recovery.count(), 0);
+    *came = Came { appended: 1, durable: 1, released: 1 };
+    for sequence in 1..=30 {
+        journal.append(&frame(sequence, 0))?;
+        came.appended = sequence + 1;
+        if sequence % 3 == 0 {
+            came.durable = insist(tries, || journal.sync())?;
+        }
+        if sequence % 11 == 0 {
+            journal.roll();
+        }
+        if sequence % 9 == 0 {
+            came.released = sequence - 4;
+            let keep = if sequence == 18 { Keep::Raw("/data/raw".into()) } else { Keep::Nothing };
+            insist(tries, || journal.release(came.released, &keep))?;
+        }
+    }
+    Ok(())
+}
+
+fn insist<T>(
+    tries: u32,
+    mut action: impl FnMut() -> Result<T, JournalError>,
+) -> Result<T, JournalError> {
+    (1..tries).find_map(|_| action().ok()).map_or_else(action, Ok)
+}
+
+/// A start gives every frame that was promised and not released, then maybe some that were not
+/// promised; in order, none left out, each with its own bytes.
+fn check(what: &str, disk: &FaultyFs, came: Came) -> Vec<Frame> {
+    let (mut journal, frames, report) = recover(disk, came.released);
+    let end = frames.last().map_or(came.released, |last| last.sequence + 1);
+    assert!(came.durable <= end && end <= came.appended.max(1), "{what}: {came:?}, {end}");
+    for (sequence, found) in (came.released..end).zip(&frames) {
+        assert_eq!(found, &frame(sequence, 0), "{what}");
+    }
+    assert_eq!(frames.len() as u64, end - came.released, "{what}");
+    assert!(report.missing.is_empty() && report.damaged_more == 0, "{what}: {report:?}");
+
+    let forgets = PowerLoss::Keeps { bytes: 0, names: false, zeros: false };
+    let (_, again, _) = recover(&disk.crash(forgets), came.released);
+    assert_eq!(again, frames, "{what}: the second time");
+
+    let next = journal.next_sequence();
+    write(&mut journal, next, next + 5, 1);
+    let (_, both, _) = recover(&disk.crash(forgets), came.released);
+    let new: Vec<_> = (next..next + 5).map(|sequence| frame(sequence, 1)).collect();
+    assert_eq!(both, [frames.clone(), new].concat(), "{what}: with new frames");
+    frames
+}
+
+fn operations() -> u64 {
+    let disk = FaultyFs::default();
+    run(&disk, 1, &mut Came::default()).unwrap();
+    disk.operations()
+}
+
+#[test]
+fn power_loss_at_every_operation_keeps_what_was_promised() {
+    let mut starts = 0;
+    for after in 0..=operations() {
+        for done in [false, true] {
+            let (disk, mut came) = (FaultyFs::default(), Came::default());
+            disk.fail(Fault { after, error: Errno::IO, lasting: true, done });
+            let outcome = run(&disk, 1, &mut came);
+            assert_eq!(outcome.is_ok(), after == operations());
+            came.released = came.released.max(1);
+            for bytes in 0..=disk.unsynced() {
+                for (names, zeros) in [(false, false), (true, false), (true, true)] {
+                    let what = format!("operation {after}, {done}, {bytes}, {names}, {zeros}");
+                    let left = disk.crash(PowerLoss::Keeps { bytes, names, zeros });
+                    check(&what, &left, came);
+                    starts += 1;
+                }
+            }
+        }
+    }
+    println!("{starts} starts after {} operations", operations());
+}
+
+#[test]
+fn a_failure_that_passes_loses_nothing() {
+    for after in 0..operations() {
+        for error in [Errno::IO, Errno::NOSPC, Errno::ROFS] {
+            for done in [false, true] {
+                let (disk, mut came) = (FaultyFs::default(), Came::default());
+                disk.fail(Fault { after, error, lasting: false, done });
+                let outcome = run(&disk, 3, &mut came);
+                let what = format!("operation {after}, {error}, {done}: {outcome:?}");
+                if matches!(outcome, Err(JournalError::Disk { action, .. }) if came.appended == 0
+                    && (action.starts_with("make") || action == "list" || action == "sync"))
+                {
+                    // A start that fails did nothing yet.
+                    continue;
+                }
+                assert!(outcome.is_ok(), "{what}");
+                assert_eq!((came.appended, came.durable), (31, 31), "{what}");
+                for loss in (0..4).map(PowerLoss::Anything) {
+                    assert_eq!(check(&what, &disk.crash(loss), came).len(), 8, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_costs_nothing_once_it_has_room() {
+    for after in 0..operations() {
+        for error in [Errno::IO, Errno::NOSPC, Errno::ROFS] {
+            let (disk, mut came) = (FaultyFs::default(), Came::default());
+            let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
+            disk.fail(Fault { after, error, lasting: true, done: after % 2 == 0 });
+            for sequence in 1..=40 {
+                journal.append(&frame(sequence, 0)).unwrap();
+                came.appended = sequence + 1;
+                if let Ok(durable) = journal.sync() {
+                    came.durable = durable;
+                }
+                if sequence == 30 {
+                    disk.heal();
+                }
+            }
+            came.released = 1;
+            let what = format!("{error} from operation {after} on");
+            assert_eq!((came.durable, journal.pending_bytes()), (41, 0), "{what}");
+            for loss in (0..4).map(PowerLoss::Anything) {
+                check(&what, &disk.crash(loss), came);
+            }
+        }
+    }
+}
+
+/// A process that was killed leaves what the kernel still holds. What a start gives of it is
+/// durable from then on.
+#[test]
+fn what_a_start_has_given_stays() {
+    for after in 0..operations() {
+        let (disk, mut came) = (FaultyFs::default(), Came::default());
+        disk.fail(Fault { after, error: Errno::ROFS, lasting: true, done: true });
+        assert!(run(&disk, 1, &mut came).is_err() || after + 3 > operations());
+        came.released = came.released.max(1);
+        check(&format!("killed at operation {after}"), &disk.kill(), came);
+    }
+}
+
+#[test]
+fn a_start_that_fails_can_be_made_again() {
+    for last in [5, 12, 30] {
+        let disk = FaultyFs::default();
+        let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
+        write(&mut journal, 1, last, 0);
+        journal.append(&frame(last, 0)).unwrap();
+        disk.fail(Fault { after: 2, error: Errno::IO, lasting: true, done: true });
+        assert!(journal.sync().is_err());
+        let left = disk.crash(PowerLoss::Keeps { bytes: 30, names: true, zeros: false });
+        left.put("/data/journal/00000000000000000000.vtj".as_ref(), b"not a segment");
+        let whole = left.kill();
+        let (_, expected, report) = recover(&whole, 1);
+        assert_eq!(report.quarantined.len(), 1);
+        for after in 0..whole.operations() {
+            for done in [false, true] {
+                let half = left.kill();
+                half.fail(Fault { after, error: Errno::IO, lasting: true, done });
+                drop(open(&half, 1, SMALL));
+                for seed in 0..4 {
+                    let (_, frames, _) = recover(&half.crash(PowerLoss::Anything(seed)), 1);
+                    assert_eq!(frames, expected, "operation {after}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_release_that_fails_is_made_again() {
+    let keep = Keep::Raw("/data/raw".into());
+    for after in 0..12 {
+        for done in [false, true] {
+            let disk = FaultyFs::default();
+            let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
+            write(&mut journal, 1, 20, 0);
+            journal.roll();
+            disk.fail(Fault { after, error: Errno::IO, lasting: false, done });
+            release(&mut journal, &keep);
+            let kept = disk.crash(PowerLoss::Keeps { bytes: 0, names: false, zeros: false });
+            let folder = ["/data/raw/1970-01-01".into()];
+            let fs = std::sync::Arc::new(kept.clone());
+            let frames: Vec<_> = super::super::replay(fs, &folder, 1).unwrap().collect();
+            assert_eq!(super::sequences(&frames), (1..20).collect::<Vec<_>>(), "{after} {done}");
+            assert!(recover(&kept, 1).1.is_empty());
+        }
+    }
+}
+
+fn release(journal: &mut Journal, keep: &Keep) {
+    insist(3, || journal.release(20, keep)).unwrap();
+}

@@ -1,0 +1,89 @@
+//! Limits, and what they say.
+
+use bytes::Bytes;
+use rustix::io::Errno;
+
+use super::super::{JournalError, Keep, Options};
+use super::{SMALL, frame, open, recover, write};
+use crate::model::frame::Frame;
+use crate::store::fs::faulty::{Fault, FaultyFs, PowerLoss};
+
+#[test]
+fn a_frame_that_does_not_follow_is_not_taken() {
+    let (mut journal, _) = open(&FaultyFs::default(), 5, SMALL).unwrap();
+    assert_eq!(journal.next_sequence(), 5);
+    journal.append(&frame(5, 0)).unwrap();
+    journal.append(&frame(9, 0)).unwrap();
+    for sequence in [0, 4, 5, 9] {
+        let error = journal.append(&frame(sequence, 0)).unwrap_err().to_string();
+        let expected =
+            format!("journal: frame {sequence} does not follow, the next is 10 or later");
+        assert_eq!(error, expected);
+    }
+    assert_eq!(journal.sync().unwrap(), 10);
+}
+
+#[test]
+fn a_frame_too_large_for_a_block_is_not_taken() {
+    let (mut journal, _) = open(&FaultyFs::default(), 1, SMALL).unwrap();
+    let large = Frame { body: Bytes::from(vec![0; 33 << 20]), ..frame(1, 0) };
+    assert!(matches!(journal.append(&large), Err(JournalError::TooLarge { sequence: 1, .. })));
+    let fits = Frame { body: Bytes::from(vec![7; 31 << 20]), ..frame(1, 0) };
+    journal.append(&fits).unwrap();
+    assert_eq!(journal.sync().unwrap(), 2);
+}
+
+#[test]
+fn what_waits_for_a_bad_disk_has_a_limit() {
+    let disk = FaultyFs::default();
+    let options = Options { pending_bytes: 1_000, ..SMALL };
+    let (mut journal, _) = open(&disk, 1, options).unwrap();
+    disk.fail(Fault { after: 0, error: Errno::NOSPC, lasting: true, done: false });
+    let taken = (1..).take_while(|sequence| journal.append(&frame(*sequence, 0)).is_ok()).count();
+    assert!((5..20).contains(&taken) && journal.pending_bytes() <= 1_000);
+    assert!(matches!(journal.sync(), Err(JournalError::Disk { action: "make", .. })));
+    disk.heal();
+    let next = taken as u64 + 1;
+    assert_eq!(journal.sync().unwrap(), next);
+    write(&mut journal, next, next + 1, 0);
+}
+
+#[test]
+fn released_files_are_moved_by_day_and_the_open_one_stays() {
+    let disk = FaultyFs::default();
+    let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
+    write(&mut journal, 1, 3, 0);
+    let keep = Keep::Raw("/data/raw".into());
+    assert_eq!(journal.release(3, &keep).unwrap().files, 0);
+    journal.roll();
+    assert_eq!(journal.release(2, &keep).unwrap().files, 0);
+    assert_eq!(journal.release(3, &keep).unwrap().files, 1);
+    let raw = "/data/raw/1970-01-01/00000000000000000001.vtj";
+    assert_eq!(disk.files(), [std::path::PathBuf::from(raw)]);
+
+    // The same name again, because the folder was begun anew: neither is lost.
+    let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
+    write(&mut journal, 1, 3, 1);
+    journal.roll();
+    journal.release(3, &keep).unwrap();
+    assert_eq!(disk.files().len(), 2);
+    assert!(disk.files().contains(&raw.replace(".vtj", "-1.vtj").into()));
+}
+
+#[test]
+fn a_file_in_use_gives_back_what_it_does_not_need() {
+    let disk = FaultyFs::default();
+    let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
+    for block in 0..10 {
+        write(&mut journal, 1 + block * 3, 4 + block * 3, 0);
+    }
+    journal.roll();
+    assert!(disk.files().len() > 2, "{:?}", disk.files());
+    let left = disk.crash(PowerLoss::Keeps { bytes: 0, names: false, zeros: false });
+    let (mut journal, frames, report) = recover(&left, 17);
+    assert_eq!(frames.len(), 14);
+    assert_eq!(report.files, disk.files().len() as u64);
+    let released = journal.release(31, &Keep::Nothing).unwrap();
+    assert_eq!((released.files, left.files().len()), (report.files, 0));
+    assert_eq!(released.bytes, report.bytes);
+}
