@@ -130,6 +130,14 @@ impl JournalError {
     }
 }
 
+impl JournalError {
+    /// Whether the disk refused, so that the same may succeed later.
+    #[must_use]
+    pub const fn is_disk(&self) -> bool {
+        matches!(self, Self::Disk { .. })
+    }
+}
+
 /// The journal of one data folder.
 #[derive(Debug)]
 pub struct Journal {

@@ -119,6 +119,12 @@ impl Recovery {
         }
     }
 
+    /// The lowest sequence that its files can give; none where there is no file.
+    #[must_use]
+    pub fn first_sequence(&self) -> Option<u64> {
+        self.files.front().map(|segment| segment.first)
+    }
+
     /// What was found so far.
     #[must_use]
     pub const fn report(&self) -> &RecoveryReport {
