@@ -1,6 +1,9 @@
 //! Every disk operation of the store, behind one seam: the real disk, and a faulty one in tests.
 //!
-//! Nothing else in the store touches the disk. SQLite keeps its own files.
+//! Nothing else in the store touches the disk, but for SQLite, which keeps its own files, and the
+//! folder's lock.
+
+mod real;
 
 #[cfg(test)]
 pub(crate) mod faulty;
@@ -8,6 +11,8 @@ pub(crate) mod faulty;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub use self::real::{RealFs, free_bytes};
 
 /// What the store asks of a disk.
 pub trait Fs: Send + Sync + fmt::Debug {
@@ -81,6 +86,13 @@ pub trait Fs: Send + Sync + fmt::Debug {
     ///
     /// What the disk says.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// The folders directly in `folder`, sorted by name; none where there is no such folder.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn folders(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
 }
 
 /// A file open for writing at its end.

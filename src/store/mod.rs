@@ -1,5 +1,10 @@
 //! What is ON DISK, and in which order it gets there. Blocking code; formats and the order of
 //! operations are in the README beside this file.
 
+pub mod catalog;
+pub mod folder;
 pub mod fs;
 pub mod journal;
+pub mod paths;
+pub mod segment;
+pub mod sweep;

@@ -1,0 +1,361 @@
+//! What the writer publishes, and how it gets into the tables.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
+use smol_str::SmolStr;
+
+use crate::model::gap::Gap;
+use crate::model::market::Market;
+use crate::model::subscription::Stream;
+use crate::model::time::Timestamp;
+use crate::store::segment::Segment;
+
+/// What is published together. Empty parts change nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Change {
+    /// When. Clock: ours.
+    pub at: Timestamp,
+    /// New files; each lies under its own name, synced.
+    pub segments: Vec<Segment>,
+    /// Numbers of files whose rows are in `segments` now. They stay on disk until they are
+    /// removed, by the caller or at the next start.
+    pub retired: Vec<u64>,
+    /// Rows recorded; added to those known of the hour.
+    pub hours: Vec<HourRows>,
+    /// Sessions, whole: what is known of one is replaced. One that is closed closes its live
+    /// spans.
+    pub sessions: Vec<SessionRow>,
+    /// Spans proven live; what is known of the same subscription of the session is replaced.
+    pub live: Vec<LiveSpan>,
+    /// Gaps by their number; what is known of one is replaced.
+    pub gaps: Vec<(i64, Gap)>,
+    /// Markets; what is known of one is replaced, but for when it was first seen.
+    pub instruments: Vec<InstrumentRow>,
+    /// Merge state; what is known is replaced, an empty state removed.
+    pub carries: Vec<Carry>,
+    /// From now on every frame below it is in published files or in `carries`.
+    pub next_frame: Option<u64>,
+    /// What a start recovered, as JSON.
+    pub recovery: Option<String>,
+}
+
+/// Rows of one market in one hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HourRows {
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// The stream.
+    pub stream: Stream,
+    /// The market; none where the rows name none.
+    pub market: Option<Market>,
+    /// The hour's first instant.
+    pub hour: Timestamp,
+    /// How many there are more than before.
+    pub rows: u64,
+    /// The earliest time of them.
+    pub first: Timestamp,
+    /// The latest time of them.
+    pub last: Timestamp,
+}
+
+/// One connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Its number.
+    pub id: i64,
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// The URL it was opened to.
+    pub endpoint: String,
+    /// What it asked for, as JSON.
+    pub subscriptions: String,
+    /// When it was up. Clock: ours.
+    pub opened: Timestamp,
+    /// When the first data came. Clock: ours.
+    pub first_data: Option<Timestamp>,
+    /// When it ended. Clock: ours.
+    pub closed: Option<Timestamp>,
+    /// Why it ended, in words.
+    pub why: Option<String>,
+    /// Frames that came over it.
+    pub frames: u64,
+    /// Bytes of those frames.
+    pub bytes: u64,
+    /// The last proof of life. Clock: ours.
+    pub proven_until: Option<Timestamp>,
+}
+
+/// A stretch of time in which a session is proven to have carried a market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSpan {
+    /// The session; it must be known, or be in the same change.
+    pub session: i64,
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// The stream.
+    pub stream: Stream,
+    /// The market.
+    pub market: Market,
+    /// Its first frame. Clock: ours.
+    pub from: Timestamp,
+    /// Where it ends; none while it lasts: then it is proven as far as its session is.
+    pub to: Option<Timestamp>,
+}
+
+/// One market as the venue last listed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstrumentRow {
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// The market.
+    pub market: Market,
+    /// Whether it is in the list.
+    pub listed: bool,
+    /// Its name in the language of the venue's home.
+    pub name_local: Option<String>,
+    /// Its name in English.
+    pub name_english: Option<String>,
+    /// Whether the venue warns of it.
+    pub warning: Option<bool>,
+    /// The venue's flags of caution that are set.
+    pub caution: Option<String>,
+    /// When it was first seen; kept as it is where it is known. Clock: ours.
+    pub first_seen: Timestamp,
+    /// When any of this last changed. Clock: ours.
+    pub last_changed: Timestamp,
+}
+
+/// What the writer has to know of one market of a stream to go on after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carry {
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// The stream.
+    pub stream: Stream,
+    /// The market.
+    pub market: Market,
+    /// The state: only the writer knows what it means.
+    pub state: Vec<u8>,
+}
+
+/// Why a change is not taken.
+pub(super) enum Refusal {
+    Sqlite(rusqlite::Error),
+    Contradiction(String),
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(source: rusqlite::Error) -> Self {
+        Self::Sqlite(source)
+    }
+}
+
+/// Writes `change` within `tx`.
+pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal> {
+    for segment in &change.segments {
+        add_segment(tx, segment, change.at)?;
+    }
+    for number in &change.retired {
+        retire(tx, *number, change.at)?;
+    }
+    for session in &change.sessions {
+        put_session(tx, session)?;
+    }
+    for span in &change.live {
+        put_live(tx, span)?;
+    }
+    for session in change.sessions.iter().filter(|session| session.closed.is_some()) {
+        close_spans(tx, session.id)?;
+    }
+    for hour in &change.hours {
+        add_hour(tx, hour)?;
+    }
+    for (id, gap) in &change.gaps {
+        put_gap(tx, *id, gap)?;
+    }
+    for instrument in &change.instruments {
+        put_instrument(tx, instrument)?;
+    }
+    for carry in &change.carries {
+        put_carry(tx, carry)?;
+    }
+    if let Some(next) = change.next_frame {
+        advance(tx, "next_frame", next)?;
+    }
+    if let Some(recovery) = &change.recovery {
+        let sql = "INSERT INTO meta (key, value) VALUES ('recovery', ?1)
+            ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        tx.prepare_cached(sql)?.execute([recovery])?;
+    }
+    Ok(())
+}
+
+/// Sets a position, which may not go back.
+fn advance(tx: &Connection, key: &str, next: u64) -> Result<(), Refusal> {
+    let before: u64 = tx
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))?;
+    if next < before {
+        return Err(Refusal::Contradiction(format!("{key} would go back from {before} to {next}")));
+    }
+    tx.prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?.execute(params![key, next])?;
+    Ok(())
+}
+
+fn add_segment(tx: &Connection, segment: &Segment, at: Timestamp) -> Result<(), Refusal> {
+    let sql = "INSERT INTO segments (number, path, stream, venue, date, rows, bytes, blake3, format_version,
+            ts_event_min, ts_event_max, ts_recv_min, ts_recv_max, frame_min, frame_max, published_at)
+        VALUES (:number, :path, :stream, :venue, :date, :rows, :bytes, :blake3, :format_version,
+            :event_min, :event_max, :recv_min, :recv_max, :frame_min, :frame_max, :at)";
+    tx.prepare_cached(sql)?.execute(named_params! {
+        ":number": segment.name.number, ":path": segment.name, ":stream": segment.name.stream,
+        ":venue": segment.name.venue.as_str(), ":date": segment.name.date.to_string(),
+        ":rows": segment.rows, ":bytes": segment.bytes, ":blake3": segment.blake3,
+        ":format_version": segment.format_version,
+        ":event_min": segment.ts_event.min, ":event_max": segment.ts_event.max,
+        ":recv_min": segment.ts_recv.min, ":recv_max": segment.ts_recv.max,
+        ":frame_min": segment.frames.min, ":frame_max": segment.frames.max, ":at": at,
+    })?;
+    let next = segment.name.number.saturating_add(1);
+    let sql = "UPDATE meta SET value = max(value, ?1) WHERE key = 'next_segment'";
+    tx.prepare_cached(sql)?.execute([next])?;
+    Ok(())
+}
+
+fn retire(tx: &Connection, number: u64, at: Timestamp) -> Result<(), Refusal> {
+    let sql = "DELETE FROM segments WHERE number = ?1 RETURNING path";
+    let path: Option<String> =
+        tx.prepare_cached(sql)?.query_row([number], |row| row.get(0)).optional()?;
+    let path = path
+        .ok_or_else(|| Refusal::Contradiction(format!("there is no segment {number} to retire")))?;
+    let sql = "INSERT INTO retired (number, path, retired_at) VALUES (?1, ?2, ?3)";
+    tx.prepare_cached(sql)?.execute(params![number, path, at])?;
+    Ok(())
+}
+
+fn put_session(tx: &Connection, session: &SessionRow) -> Result<(), Refusal> {
+    let sql =
+        "INSERT INTO sessions (id, venue, endpoint, subscriptions, opened, first_data, closed, why,
+            frames, bytes, proven_until)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+        ON CONFLICT (id) DO UPDATE SET venue = excluded.venue, endpoint = excluded.endpoint,
+            subscriptions = excluded.subscriptions, opened = excluded.opened,
+            first_data = excluded.first_data, closed = excluded.closed, why = excluded.why,
+            frames = excluded.frames, bytes = excluded.bytes, proven_until = excluded.proven_until";
+    tx.prepare_cached(sql)?.execute(params![
+        session.id,
+        session.venue.as_str(),
+        session.endpoint,
+        session.subscriptions,
+        session.opened,
+        session.first_data,
+        session.closed,
+        session.why,
+        session.frames,
+        session.bytes,
+        session.proven_until,
+    ])?;
+    Ok(())
+}
+
+fn put_live(tx: &Connection, span: &LiveSpan) -> Result<(), Refusal> {
+    let sql = "INSERT INTO live (session, venue, stream, market, from_us, to_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (session, stream, market) DO UPDATE SET venue = excluded.venue,
+            from_us = excluded.from_us, to_us = excluded.to_us";
+    let LiveSpan { session, venue, stream, market, from, to } = span;
+    tx.prepare_cached(sql)?.execute(params![session, venue.as_str(), stream, market, from, to])?;
+    if let Some(to) = to {
+        let sql = "INSERT INTO proven (venue, stream, market, until) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT (venue, stream, market) DO UPDATE SET until = max(until, excluded.until)";
+        tx.prepare_cached(sql)?.execute(params![venue.as_str(), stream, market, to])?;
+    }
+    Ok(())
+}
+
+/// Ends the open spans of a closed session where it is proven to have lived last.
+fn close_spans(tx: &Connection, session: i64) -> Result<(), Refusal> {
+    let sql = "INSERT INTO proven (venue, stream, market, until)
+        SELECT venue, stream, market, to_us FROM spans WHERE session = ?1 AND to_us IS NOT NULL
+        ON CONFLICT (venue, stream, market) DO UPDATE SET until = max(until, excluded.until)";
+    tx.prepare_cached(sql)?.execute([session])?;
+    let sql = "UPDATE live SET to_us = coalesce((SELECT proven_until FROM sessions WHERE id = ?1), from_us)
+        WHERE session = ?1 AND to_us IS NULL";
+    tx.prepare_cached(sql)?.execute([session])?;
+    Ok(())
+}
+
+fn add_hour(tx: &Connection, hour: &HourRows) -> Result<(), Refusal> {
+    let sql = "INSERT INTO hours (venue, stream, market, hour, rows, first, last) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        ON CONFLICT (venue, stream, market, hour) DO UPDATE SET rows = rows + excluded.rows,
+            first = min(first, excluded.first), last = max(last, excluded.last)";
+    let HourRows { venue, stream, market, hour, rows, first, last } = hour;
+    let market = market.as_ref().map_or("", Market::as_str);
+    tx.prepare_cached(sql)?.execute(params![
+        venue.as_str(),
+        stream,
+        market,
+        hour,
+        rows,
+        first,
+        last
+    ])?;
+    Ok(())
+}
+
+fn put_gap(tx: &Connection, id: i64, gap: &Gap) -> Result<(), Refusal> {
+    let sql = "INSERT INTO gaps (id, venue, stream, market, from_us, to_us, cause, state, rows_repaired, detail)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+        ON CONFLICT (id) DO UPDATE SET venue = excluded.venue, stream = excluded.stream,
+            market = excluded.market, from_us = excluded.from_us, to_us = excluded.to_us,
+            cause = excluded.cause, state = excluded.state, rows_repaired = excluded.rows_repaired,
+            detail = excluded.detail";
+    let Gap { venue, stream, market, from, to, cause, state, rows_repaired, detail } = gap;
+    let venue = venue.as_str();
+    tx.prepare_cached(sql)?.execute(params![
+        id,
+        venue,
+        stream,
+        market,
+        from,
+        to,
+        cause,
+        state,
+        rows_repaired,
+        detail
+    ])?;
+    Ok(())
+}
+
+fn put_instrument(tx: &Connection, one: &InstrumentRow) -> Result<(), Refusal> {
+    let sql = "INSERT INTO instruments (venue, market, listed, name_local, name_english, warning, caution,
+            first_seen, last_changed)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        ON CONFLICT (venue, market) DO UPDATE SET listed = excluded.listed,
+            name_local = excluded.name_local, name_english = excluded.name_english,
+            warning = excluded.warning, caution = excluded.caution,
+            first_seen = min(first_seen, excluded.first_seen), last_changed = excluded.last_changed";
+    tx.prepare_cached(sql)?.execute(params![
+        one.venue.as_str(),
+        one.market,
+        one.listed,
+        one.name_local,
+        one.name_english,
+        one.warning,
+        one.caution,
+        one.first_seen,
+        one.last_changed,
+    ])?;
+    Ok(())
+}
+
+fn put_carry(tx: &Connection, carry: &Carry) -> Result<(), Refusal> {
+    let Carry { venue, stream, market, state } = carry;
+    if state.is_empty() {
+        let sql = "DELETE FROM carry WHERE venue = ?1 AND stream = ?2 AND market = ?3";
+        tx.prepare_cached(sql)?.execute(params![venue.as_str(), stream, market])?;
+        return Ok(());
+    }
+    let sql = "INSERT INTO carry (venue, stream, market, state) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (venue, stream, market) DO UPDATE SET state = excluded.state";
+    tx.prepare_cached(sql)?.execute(params![venue.as_str(), stream, market, state])?;
+    Ok(())
+}

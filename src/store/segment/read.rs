@@ -1,0 +1,182 @@
+//! Reading parts back: what their footer says, their checksum, and (inside the store) their rows.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use bytes::{Buf, Bytes};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::layout::{self, key};
+use super::{FORMAT_VERSION, SegmentError};
+use crate::model::subscription::Stream;
+use crate::store::fs::Fs;
+
+/// Bytes read at once where the length of what is wanted is not known.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// What the footer of a part says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footer {
+    /// Rows in the file.
+    pub rows: u64,
+    /// Row groups in the file.
+    pub row_groups: usize,
+    /// The version of its layout.
+    pub format_version: u32,
+}
+
+/// Reads the footer of the part at `path`.
+///
+/// # Errors
+///
+/// When the disk says no, or the file is no part.
+pub fn footer(fs: &Arc<dyn Fs>, path: &Path) -> Result<Footer, SegmentError> {
+    Part::open(fs, path)?.footer()
+}
+
+/// The bytes in the file at `path` and their BLAKE3 in hexadecimal.
+///
+/// # Errors
+///
+/// When the disk says no.
+pub fn checksum(fs: &dyn Fs, path: &Path) -> Result<(u64, String), SegmentError> {
+    let mut hash = blake3::Hasher::new();
+    loop {
+        let read = fs.read(path, hash.count(), 16 * BLOCK_BYTES);
+        let block = read.map_err(SegmentError::disk("read", path))?;
+        if block.is_empty() {
+            return Ok((hash.count(), hash.finalize().to_hex().to_string()));
+        }
+        hash.update(&block);
+    }
+}
+
+/// A part that is open.
+pub(crate) struct Part {
+    path: PathBuf,
+    builder: ParquetRecordBatchReaderBuilder<Disk>,
+}
+
+impl Part {
+    /// Opens the part at `path`.
+    pub(crate) fn open(fs: &Arc<dyn Fs>, path: &Path) -> Result<Self, SegmentError> {
+        let length = fs.length(path).map_err(SegmentError::disk("open", path))?;
+        let disk = Disk { fs: fs.clone(), path: path.into(), length };
+        let builder = ParquetRecordBatchReaderBuilder::try_new(disk)
+            .map_err(|e| SegmentError::reading(path, e))?;
+        Ok(Self { path: path.to_owned(), builder })
+    }
+
+    fn footer(&self) -> Result<Footer, SegmentError> {
+        let metadata = self.builder.metadata();
+        let rows = u64::try_from(metadata.file_metadata().num_rows());
+        let version = self.metadata(key::FORMAT_VERSION).and_then(|version| version.parse().ok());
+        let (Ok(rows), Some(format_version)) = (rows, version) else {
+            let detail = "its footer does not say that it is a part".to_owned();
+            return Err(SegmentError::Damaged { path: self.path.clone(), detail });
+        };
+        Ok(Footer { rows, row_groups: metadata.num_row_groups(), format_version })
+    }
+
+    /// One value of the key-value metadata.
+    pub(super) fn metadata(&self, key: &str) -> Option<&str> {
+        let pairs = self.builder.metadata().file_metadata().key_value_metadata()?;
+        pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+    }
+
+    /// The rows, `size` in each batch; an error where the columns are not those that this version
+    /// writes for `stream`.
+    pub(crate) fn batches(
+        self,
+        stream: Stream,
+        size: usize,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, SegmentError>>, SegmentError> {
+        let found = self.footer()?.format_version;
+        if found != FORMAT_VERSION || !same(self.builder.schema(), &layout::schema(stream)) {
+            let detail = format!(
+                "its columns (format {found}) are not those of {stream} in format {FORMAT_VERSION}"
+            );
+            return Err(SegmentError::Damaged { path: self.path, detail });
+        }
+        let Self { path, builder } = self;
+        let schema = layout::schema(stream);
+        let reader =
+            builder.with_batch_size(size).build().map_err(|e| SegmentError::reading(&path, e))?;
+        Ok(reader.map(move |batch| {
+            // The file's own field documents may be of another day: take ours.
+            batch
+                .and_then(|batch| batch.with_schema(schema.clone()))
+                .map_err(|e| SegmentError::Damaged { path: path.clone(), detail: e.to_string() })
+        }))
+    }
+}
+
+/// Whether two schemas have the same columns, whatever their documents say.
+fn same(one: &Schema, other: &Schema) -> bool {
+    let plain = |schema: &Schema| -> Vec<_> {
+        let fields = schema.fields().iter();
+        fields
+            .map(|field| (field.name().clone(), field.data_type().clone(), field.is_nullable()))
+            .collect()
+    };
+    plain(one) == plain(other)
+}
+
+/// A file as the Parquet reader asks for it.
+struct Disk {
+    fs: Arc<dyn Fs>,
+    path: Arc<Path>,
+    length: u64,
+}
+
+impl Length for Disk {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for Disk {
+    type T = Blocks;
+
+    fn get_read(&self, start: u64) -> Result<Blocks, ParquetError> {
+        Ok(Blocks { fs: self.fs.clone(), path: self.path.clone(), at: start, block: Bytes::new() })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let bytes = self.fs.read(&self.path, start, length)?;
+        if bytes.len() == length {
+            return Ok(bytes.into());
+        }
+        Err(ParquetError::EOF(format!(
+            "{length} bytes are expected at {start}, there are {}",
+            bytes.len()
+        )))
+    }
+}
+
+/// A file from some place on, block by block.
+struct Blocks {
+    fs: Arc<dyn Fs>,
+    path: Arc<Path>,
+    at: u64,
+    block: Bytes,
+}
+
+impl Read for Blocks {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.block.is_empty() {
+            self.block = self.fs.read(&self.path, self.at, BLOCK_BYTES)?.into();
+            self.at += self.block.len() as u64;
+        }
+        let count = into.len().min(self.block.len());
+        if let Some(into) = into.get_mut(..count) {
+            self.block.copy_to_slice(into);
+        }
+        Ok(count)
+    }
+}
