@@ -67,7 +67,10 @@ fn check_chunk(chunk: &ColumnChunkMetaData, kind: Kind, what: &str) {
             assert!(path.ends_with(".list.element"), "{what}: {path}");
             assert!(has(Encoding::PLAIN) && !dictionary, "{what}");
         }
-        Kind::Float | Kind::Bool => assert!(statistics && index, "{what}"),
+        Kind::Float => {
+            assert!(has(Encoding::PLAIN) && !dictionary && statistics && index, "{what}");
+        }
+        Kind::Bool => assert!(statistics && index, "{what}"),
         Kind::Bytes => assert!(has(Encoding::PLAIN) && !dictionary && !statistics, "{what}"),
     }
 }
