@@ -57,7 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         peak_kib = peak(&process).unwrap_or(peak_kib);
         cpu_ticks = ticks(&process).unwrap_or(cpu_ticks);
     }
-    let status = Command::new(BINARY).args(["status", "--json", "--data"]).arg(data.path()).output()?;
+    let status =
+        Command::new(BINARY).args(["status", "--json", "--data"]).arg(data.path()).output()?;
     let status: serde_json::Value = serde_json::from_slice(&status.stdout)?;
     for stream in status["streams"].as_array().ok_or("no streams")? {
         println!("{}: {} rows, {} bytes", stream["stream"], stream["rows"], stream["bytes"]);

@@ -3,10 +3,10 @@
 //! In reading order: `model`, `venue`, `store`, `net`, `ingest`, `sim`, `cli`; a module uses those
 //! before it only.
 
-//pub mod cli;
+pub mod cli;
 pub mod ingest;
 pub mod model;
 pub mod net;
-//pub mod sim;
+pub mod sim;
 pub mod store;
 pub mod venue;

@@ -59,9 +59,15 @@ impl<'de> Deserialize<'de> for RawKeep {
         match text.as_str() {
             "none" => Ok(Self::Nothing),
             "forever" => Ok(Self::Forever),
-            days => days.strip_suffix('d').and_then(|days| days.parse().ok()).map(Self::Days).ok_or_else(
-                || serde::de::Error::custom(format!("{text:?} must be \"none\", \"forever\" or days such as \"30d\"")),
-            ),
+            days => days
+                .strip_suffix('d')
+                .and_then(|days| days.parse().ok())
+                .map(Self::Days)
+                .ok_or_else(|| {
+                    serde::de::Error::custom(format!(
+                        "{text:?} must be \"none\", \"forever\" or days such as \"30d\""
+                    ))
+                }),
         }
     }
 }
@@ -106,15 +112,15 @@ impl Default for Config {
             markets: Vec::new(),
             streams: ["trade", "orderbook", "ticker", "candle.1s"].map(str::to_owned).to_vec(),
             lines: 1,
-            markets_poll: Span(Duration::from_secs(60)),
+            markets_poll: Span(Duration::from_mins(1)),
             connection_age: Span(Duration::from_hours(24)),
             queue_frames: 65_536,
             queue_bytes: ByteSize::mib(64),
-            rotate: Span(Duration::from_secs(60)),
+            rotate: Span(Duration::from_mins(1)),
             buffer_bytes: ByteSize::mib(64),
             settle: Span(Duration::from_secs(5)),
             sync_interval: Span(Duration::from_millis(100)),
-            disk_full_grace: Span(Duration::from_secs(60)),
+            disk_full_grace: Span(Duration::from_mins(1)),
             journal: JournalCompression::Zstd,
             ca_file: None,
             raw: Raw::default(),
@@ -196,7 +202,8 @@ impl Config {
         .map_err(invalid)?;
         if let Some(key) = unknown {
             let known = known_keys();
-            let hint = hint(key.rsplit('.').next().unwrap_or(&key), known.iter().map(String::as_str));
+            let hint =
+                hint(key.rsplit('.').next().unwrap_or(&key), known.iter().map(String::as_str));
             return Err(ConfigError::UnknownKey { path: path.to_owned(), key, hint });
         }
         config.check(&path.display().to_string())?;
@@ -207,12 +214,7 @@ impl Config {
     pub(super) fn check(&self, place: &str) -> Result<(), ConfigError> {
         let rules: [(&str, bool, String, &str); 7] = [
             ("lines", (1..=4).contains(&self.lines), self.lines.to_string(), "1 to 4"),
-            (
-                "queue_frames",
-                self.queue_frames > 0,
-                self.queue_frames.to_string(),
-                "at least 1",
-            ),
+            ("queue_frames", self.queue_frames > 0, self.queue_frames.to_string(), "at least 1"),
             (
                 "queue_bytes",
                 self.queue_bytes >= ByteSize::mib(1) && self.queue_bytes <= ByteSize::gib(2),

@@ -71,10 +71,12 @@ mod tests {
     #[test]
     fn the_template_names_every_key() {
         let keys = toml::Table::try_from(Config::default()).expect("TOML");
-        for key in keys.keys().map(String::as_str).chain(["ws_url", "rest_url", "ca_file", "keep"]) {
-            let named = key == "raw" || TEMPLATE.lines().any(|line| {
-                line.trim_start_matches("# ").starts_with(&format!("{key} = "))
-            });
+        for key in keys.keys().map(String::as_str).chain(["ws_url", "rest_url", "ca_file", "keep"])
+        {
+            let named = key == "raw"
+                || TEMPLATE
+                    .lines()
+                    .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
             assert!(named, "config.toml does not name {key}");
         }
     }

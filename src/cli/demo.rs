@@ -27,7 +27,11 @@ pub(super) struct DemoArgs {
     seed: u64,
 }
 
-pub(super) fn run(args: &DemoArgs, mut config: Config, common: &Common) -> Result<Outcome, Failure> {
+pub(super) fn run(
+    args: &DemoArgs,
+    mut config: Config,
+    common: &Common,
+) -> Result<Outcome, Failure> {
     if common.data.is_none() && common.config.is_none() {
         config.data = PathBuf::from(FOLDER);
     }

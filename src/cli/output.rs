@@ -9,12 +9,13 @@ use serde::Serialize;
 /// wanted.
 pub(super) fn data(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| writeln!(stdout))
+        .and_then(|()| stdout.flush())
+    {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        _ => stdout.flush().or_else(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Ok(()),
-            _ => Err(error),
-        }),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -44,7 +45,7 @@ pub(super) fn table(head: &[(&str, Align)], rows: Vec<Vec<String>>, none: &str) 
         return data(none);
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(head.iter().map(|(name, _)| *name));
+    table.load_style(presets::NOTHING).set_header(head.iter().map(|(name, _)| *name));
     table.add_rows(rows);
     for (column, (_, align)) in table.column_iter_mut().zip(head) {
         column.set_padding((0, 2)).set_cell_alignment(match align {
@@ -79,9 +80,13 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        for (number, text) in
-            [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567"), (100_000, "100,000")]
-        {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+            (100_000, "100,000"),
+        ] {
             assert_eq!(count(number), text);
         }
     }

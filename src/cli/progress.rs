@@ -13,7 +13,7 @@ use crate::ingest::progress::Progress;
 /// How often the line on a terminal is renewed.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 /// How often a log line is written where there is no terminal.
-const LOG_EVERY: Duration = Duration::from_secs(60);
+const LOG_EVERY: Duration = Duration::from_mins(1);
 
 /// Shows progress until it is dropped.
 pub(super) async fn show(progress: watch::Receiver<Progress>) {
@@ -29,9 +29,10 @@ pub(super) async fn show(progress: watch::Receiver<Progress>) {
         ticks.tick().await;
         let now = progress.borrow().clone();
         let text = line(&before, &now);
-        match &bar {
-            Some(bar) => bar.set_message(text),
-            None => tracing::info!("{text}"),
+        if let Some(bar) = &bar {
+            bar.set_message(text);
+        } else {
+            tracing::info!("{text}");
         }
         before = now;
     }
@@ -44,10 +45,9 @@ fn line(before: &Progress, now: &Progress) -> String {
     for ((_, stream), tally) in &now.streams {
         let past = before.streams.iter().find(|((_, other), _)| other == stream);
         let told = u128::from(tally.told - past.map_or(0, |(_, past)| past.told.min(tally.told)));
-        let lag = match (tally.last_recv, tally.last) {
-            (Some(recv), Some(event)) => format!(" lag {} ms", recv.since(event).as_millis()),
-            _ => String::new(),
-        };
+        let times = tally.last_recv.zip(tally.last);
+        let lag = times.map(|(recv, event)| format!(" lag {} ms", recv.since(event).as_millis()));
+        let lag = lag.unwrap_or_default();
         parts.push(format!("{stream} {}/s{lag}", told * 1_000 / elapsed));
     }
     if parts.is_empty() {
@@ -78,7 +78,12 @@ mod tests {
             waiting_rows: 1_234,
             streams: [(
                 ("v".into(), Stream::Trade),
-                Tally { told, last: Some(at(1_960)), last_recv: Some(at(2_000)), ..Tally::default() },
+                Tally {
+                    told,
+                    last: Some(at(1_960)),
+                    last_recv: Some(at(2_000)),
+                    ..Tally::default()
+                },
             )]
             .into(),
             ..Progress::default()

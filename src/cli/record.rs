@@ -202,7 +202,10 @@ fn write_on_a_thread(
         // Nobody listens any more only after a second signal.
         drop(told.send(writer.run(receiver)));
     };
-    thread::Builder::new().name("writer".to_owned()).spawn(body).context("cannot start a thread")?;
+    thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(body)
+        .context("cannot start a thread")?;
     Ok(written)
 }
 

@@ -13,7 +13,8 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
     let catalog = open(config)?;
     let (holdings, gaps) = (catalog.summary()?, gaps(&catalog)?);
     let recovered = catalog.recovery()?;
-    let recovered: Value = recovered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({}));
+    let recovered: Value =
+        recovered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({}));
     let holder = folder::held_by(&config.data)?;
     if as_json {
         output::json(&json!({
@@ -28,7 +29,8 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
         }))?;
         return Ok(Outcome::Done);
     }
-    let recording = holder.map_or_else(|| "nobody records".to_owned(), |who| format!("recording: {who}"));
+    let recording =
+        holder.map_or_else(|| "nobody records".to_owned(), |who| format!("recording: {who}"));
     output::data(&format!("{} ({recording})", config.data.display()))?;
     show(&holdings)?;
     let states: Vec<String> =

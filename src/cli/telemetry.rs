@@ -13,8 +13,7 @@ pub(super) fn start(verbose: u8, quiet: bool) {
         (false, 1) => "info,veritape=debug",
         (false, _) => "debug,veritape=trace",
     };
-    let filter =
-        EnvFilter::try_from_env("VERITAPE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_env("VERITAPE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     // A second start (in tests) keeps the first.
     let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if started.try_init().is_err() {

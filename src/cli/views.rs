@@ -1,6 +1,5 @@
 //! `views`: the data folder as DuckDB views.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -43,33 +42,32 @@ fn streams(data: &Path) -> Result<Vec<String>, anyhow::Error> {
     let mut names = Vec::new();
     for entry in fs::read_dir(data).with_context(|| format!("cannot read {}", data.display()))? {
         let name = entry?.file_name();
-        names.extend(name.to_str().and_then(|name| name.strip_prefix("stream=")).map(str::to_owned));
+        names
+            .extend(name.to_str().and_then(|name| name.strip_prefix("stream=")).map(str::to_owned));
     }
     names.sort();
     Ok(names)
 }
 
 fn statements(data: &Path, held: &[String]) -> String {
-    let mut text = String::from("-- Paste into DuckDB. Times are UTC: SET TimeZone = 'UTC';\n");
     let folder = data.display().to_string().replace('\'', "''");
-    for (view, stream, columns) in VIEWS {
-        let prefix = stream.trim_end_matches('*');
-        let is_held = held.iter().any(|name| match stream.ends_with('*') {
-            true => name.starts_with(prefix),
-            false => name == stream,
-        });
-        if is_held {
-            // Writing to a String cannot fail.
-            drop(write!(
-                text,
-                "CREATE OR REPLACE VIEW {view} AS SELECT {columns}\n  \
-                 FROM read_parquet('{folder}/stream={stream}/venue=*/date=*/*.parquet',\n    \
-                 hive_partitioning = true, union_by_name = true,\n    \
-                 hive_types = {{'stream': VARCHAR, 'venue': VARCHAR, 'date': DATE}});\n"
-            ));
-        }
-    }
-    text
+    let is_held = |stream: &str| {
+        held.iter().any(|name| match stream.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == stream,
+        })
+    };
+    let views = VIEWS.iter().filter(|(_, stream, _)| is_held(stream));
+    let statements = views.map(|(view, stream, columns)| {
+        format!(
+            "CREATE OR REPLACE VIEW {view} AS SELECT {columns}\n  \
+             FROM read_parquet('{folder}/stream={stream}/venue=*/date=*/*.parquet',\n    \
+             hive_partitioning = true, union_by_name = true,\n    \
+             hive_types = {{'stream': VARCHAR, 'venue': VARCHAR, 'date': DATE}});\n"
+        )
+    });
+    "-- Paste into DuckDB. Times are UTC: SET TimeZone = 'UTC';\n".to_owned()
+        + &statements.collect::<String>()
 }
 
 #[cfg(test)]

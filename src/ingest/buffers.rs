@@ -68,13 +68,24 @@ pub struct Buffers {
 
 impl Buffers {
     /// Adds a row. `revises` says that an earlier file may hold the candle.
-    pub fn push(&mut self, now: Timestamp, venue: &SmolStr, stream: Stream, row: Row, revises: bool) {
+    pub fn push(
+        &mut self,
+        now: Timestamp,
+        venue: &SmolStr,
+        stream: Stream,
+        row: Row,
+        revises: bool,
+    ) {
         self.since.get_or_insert(now);
         self.weight += row.weight();
         let at = row.time();
         if let Some(market) = &row.head.market {
             let lane = LaneKey { venue: venue.clone(), stream, market: market.clone() };
-            let hour = self.hours.entry((lane, at.hour())).or_insert(Hour { rows: 0, first: at, last: at });
+            let hour = self.hours.entry((lane, at.hour())).or_insert(Hour {
+                rows: 0,
+                first: at,
+                last: at,
+            });
             hour.rows += u64::from(!revises);
             hour.first = hour.first.min(at);
             hour.last = hour.last.max(at);
@@ -151,6 +162,9 @@ mod tests {
         buffers.push(at("2026-11-20T10:00:00Z"), &"v".into(), Stream::Unread, row(1), false);
         assert!(!buffers.due(rule, at("2026-11-20T10:00:59Z")));
         assert!(buffers.due(rule, at("2026-11-20T10:01:00Z")));
-        assert_eq!(buffers.parts.keys().next().map(|key| key.date.to_string()).as_deref(), Some("2026-11-20"));
+        assert_eq!(
+            buffers.parts.keys().next().map(|key| key.date.to_string()).as_deref(),
+            Some("2026-11-20")
+        );
     }
 }

@@ -45,6 +45,10 @@ pub struct LaneKey {
 }
 
 /// What became of a row that was offered.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once; a box would be one allocation a row"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Merged {
     /// Not seen before: it belongs in a file.
@@ -189,7 +193,10 @@ impl Lane {
         match self {
             Self::Trades(seen) | Self::Contents(seen) => {
                 let skip = seen.order.len().saturating_sub(CARRIED_KEYS);
-                Carried { seen: seen.order.iter().skip(skip).copied().collect(), ..Carried::default() }
+                Carried {
+                    seen: seen.order.iter().skip(skip).copied().collect(),
+                    ..Carried::default()
+                }
             }
             Self::Candles(candles) => candles.carried(),
         }
@@ -261,9 +268,8 @@ impl Candles {
             return Merged::Held;
         }
         let before = self.written.get(&candle.ts_open);
-        if before.is_some_and(|before| {
-            before.content == content || candle.ts_last < before.ts_last
-        }) {
+        if before.is_some_and(|before| before.content == content || candle.ts_last < before.ts_last)
+        {
             return Merged::Duplicate;
         }
         let newest = self.written.last_key_value().map(|(open, _)| *open);

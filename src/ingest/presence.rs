@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::merge::LaneKey;
-use self::past::words;
 pub use self::past::Past;
+use self::past::words;
+use super::merge::LaneKey;
 use crate::model::event::{SessionClosed, SessionOpened};
 use crate::model::gap::{Gap, GapCause, GapState};
 use crate::model::market::Market;
@@ -126,9 +126,10 @@ impl Presence {
         }
         self.open_gaps(&event.subscriptions, stopped, GapCause::Stopped, "nobody was recording");
         for lasting in self.gaps.values_mut().filter(|lasting| lasting.away.is_none()) {
-            let asked = event.subscriptions.iter().filter(|one| {
-                one.stream == lasting.gap.stream && lasting.gap.venue == event.venue
-            });
+            let asked = event
+                .subscriptions
+                .iter()
+                .filter(|one| one.stream == lasting.gap.stream && lasting.gap.venue == event.venue);
             let away: HashSet<Market> = asked.map(|one| one.market.clone()).collect();
             lasting.away = (!away.is_empty()).then_some(away);
         }
@@ -163,7 +164,14 @@ impl Presence {
         }
         state.serving.push(session);
         let gap = state.gap.take();
-        self.began.push(LiveSpan { session, venue, stream, market: market.clone(), from: at, to: None });
+        self.began.push(LiveSpan {
+            session,
+            venue,
+            stream,
+            market: market.clone(),
+            from: at,
+            to: None,
+        });
         if let Some(id) = gap {
             self.back(id, market, Some(at));
         }
@@ -208,7 +216,7 @@ impl Presence {
     }
 
     /// A session ended.
-    pub fn closed(&mut self, event: SessionClosed) {
+    pub fn closed(&mut self, event: &SessionClosed) {
         let Some(mut holder) = self.sessions.remove(&event.session) else { return };
         self.changed_sessions.remove(&event.session);
         let until = event.proven_until;

@@ -85,7 +85,9 @@ fn is_new(lanes: &mut Lanes, stream: Stream, body: Body) -> bool {
 #[test]
 fn trades_merge_by_id_and_by_nothing_else() {
     let mut lanes = Lanes::default();
-    for (id, price, new) in [(1, 5.0, true), (2, 5.0, true), (1, 5.0, false), (1, 6.0, false), (3, 5.0, true)] {
+    for (id, price, new) in
+        [(1, 5.0, true), (2, 5.0, true), (1, 5.0, false), (1, 6.0, false), (3, 5.0, true)]
+    {
         assert_eq!(is_new(&mut lanes, Stream::Trade, trade(id, price)), new, "{id} at {price}");
     }
     let other = LaneKey { market: Market::new("B"), ..key(Stream::Trade) };
@@ -95,7 +97,9 @@ fn trades_merge_by_id_and_by_nothing_else() {
 #[test]
 fn books_merge_by_time_and_content() {
     let mut lanes = Lanes::default();
-    for (at, ask, new) in [(1, 5.0, true), (1, 5.0, false), (1, 6.0, true), (2, 5.0, true), (1, 5.0, false)] {
+    for (at, ask, new) in
+        [(1, 5.0, true), (1, 5.0, false), (1, 6.0, true), (2, 5.0, true), (1, 5.0, false)]
+    {
         assert_eq!(is_new(&mut lanes, Stream::Orderbook, book(at, ask)), new, "{ask} at {at}");
     }
 }
@@ -122,7 +126,11 @@ fn candles(lanes: &mut Lanes, script: &str, ending: bool) -> Vec<String> {
             for ripe in lanes.ripe(second(words[0]), SETTLE, ending) {
                 let Body::Candle(candle) = &ripe.row.body else { panic!("a candle") };
                 let open = candle.ts_open.micros() / 1_000_000;
-                out.push(format!("{open}={}{}", candle.close, if ripe.revises { " again" } else { "" }));
+                out.push(format!(
+                    "{open}={}{}",
+                    candle.close,
+                    if ripe.revises { " again" } else { "" }
+                ));
             }
         } else {
             let close = f64::from(i32::try_from(words[1]).expect("small"));

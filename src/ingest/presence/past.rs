@@ -61,7 +61,7 @@ impl Presence {
             .map(|row| (row.id, row.proven_until.unwrap_or(row.opened), row.frames, row.bytes))
             .collect();
         for (session, until, frames, bytes) in killed {
-            self.closed(SessionClosed {
+            self.closed(&SessionClosed {
                 session,
                 at: until,
                 proven_until: until,
@@ -96,9 +96,13 @@ pub(super) fn words(subscriptions: &[Subscription]) -> String {
 fn asked(words: &str) -> Arc<[Subscription]> {
     let streams: BTreeMap<String, Vec<String>> = serde_json::from_str(words).unwrap_or_default();
     let one = |stream: &str, code: &str| {
-        let depth = code.rsplit_once('.').and_then(|(market, depth)| Some((market, depth.parse().ok()?)));
+        let depth =
+            code.rsplit_once('.').and_then(|(market, depth)| Some((market, depth.parse().ok()?)));
         let (market, depth) = depth.map_or((code, None), |(market, depth)| (market, Some(depth)));
         Some(Subscription { stream: stream.parse().ok()?, market: Market::new(market), depth })
     };
-    streams.iter().flat_map(|(stream, codes)| codes.iter().filter_map(move |code| one(stream, code))).collect()
+    streams
+        .iter()
+        .flat_map(|(stream, codes)| codes.iter().filter_map(move |code| one(stream, code)))
+        .collect()
 }

@@ -55,7 +55,7 @@ fn step(presence: &mut Presence, line: &str) {
             }
         }
         "alive" => presence.alive(session, when, 0, 0),
-        "close" => presence.closed(SessionClosed {
+        "close" => presence.closed(&SessionClosed {
             session,
             at: when,
             proven_until: at(words[4].parse().expect("a second")),
@@ -88,7 +88,10 @@ fn check(script: &str, expected: &[&str]) {
 
 #[test]
 fn an_untroubled_session_leaves_nothing() {
-    check("open 1 0 trade:A,B book:A\n served 1 1 trade:A,B\n alive 1 9\n close 1 10 proven 10 none", &[]);
+    check(
+        "open 1 0 trade:A,B book:A\n served 1 1 trade:A,B\n alive 1 9\n close 1 10 proven 10 none",
+        &[],
+    );
 }
 
 #[test]
@@ -270,7 +273,8 @@ fn a_killed_run_is_closed_at_its_last_proof() {
         (key(&"v".into(), Stream::Trade, &Market::new("A")), at(30)),
         (key(&"v".into(), Stream::Trade, &Market::new("OLD")), at(10)),
     ]);
-    let past = Past { proven, unclosed: vec![row(1, 30), row(2, 30)], next_gap: 1, ..Past::default() };
+    let past =
+        Past { proven, unclosed: vec![row(1, 30), row(2, 30)], next_gap: 1, ..Past::default() };
     let mut presence = start(past);
     presence.recovered(1, at(34));
     presence.recovered(2, at(20));

@@ -73,12 +73,12 @@ pub struct WriterOptions {
 impl Default for WriterOptions {
     fn default() -> Self {
         Self {
-            seal: SealRule { rotate: Duration::from_secs(60), buffer_bytes: 64 << 20 },
+            seal: SealRule { rotate: Duration::from_mins(1), buffer_bytes: 64 << 20 },
             settle: Duration::from_secs(5),
             sync_interval: Duration::from_millis(100),
             journal: JournalOptions::default(),
             keep: Keep::Nothing,
-            disk_full_grace: Duration::from_secs(60),
+            disk_full_grace: Duration::from_mins(1),
             retry_every: Duration::from_millis(500),
         }
     }
@@ -219,7 +219,7 @@ impl Writer {
             Event::SessionClosed(mut event) => {
                 self.reach(event.at);
                 event.cause = self.trouble.blame(event.cause, event.proven_until);
-                self.presence.closed(event);
+                self.presence.closed(&event);
             }
             Event::Tick(at) => self.reach(at),
         }
@@ -248,7 +248,7 @@ impl Writer {
 
     /// Does what is due: syncs the journal, seals, or tells readers of the catalog what is new.
     fn catch_up(&mut self) -> Result<(), WriterError> {
-        let patience = self.options.sync_interval - self.options.sync_interval / 4;
+        let patience = self.options.sync_interval.mul_f32(0.75);
         if self.unsynced_since.is_some_and(|since| self.now.since(since) >= patience) {
             self.persist(Self::sync)?;
         }

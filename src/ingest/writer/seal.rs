@@ -81,12 +81,8 @@ impl Writer {
             let revised = self.revised(key, part)?;
             let bases: Vec<Base<'_>> =
                 revised.iter().map(|segment| Base { segment, drop: &part.revised }).collect();
-            let name = PartName {
-                stream: key.stream,
-                venue: key.venue.clone(),
-                date: key.date,
-                number,
-            };
+            let name =
+                PartName { stream: key.stream, venue: key.venue.clone(), date: key.date, number };
             let contents = Contents { name: &name, rows: &part.rows, bases: &bases };
             let written = segment::write(&self.fs, self.folder.paths(), contents)?;
             change.segments.push(written.publish(self.fs.as_ref())?);

@@ -157,8 +157,7 @@ fn say(frames: u64, swept: &Swept, report: &RecoveryReport) {
 fn lanes(carries: &[Carry]) -> Result<Lanes, WriterError> {
     let mut lanes = Lanes::default();
     for Carry { venue, stream, market, state } in carries {
-        let lane =
-            LaneKey { venue: venue.clone(), stream: *stream, market: market.clone() };
+        let lane = LaneKey { venue: venue.clone(), stream: *stream, market: market.clone() };
         lanes.restore(lane, state).map_err(|error| WriterError::State {
             lane: format!("{venue} {stream} {market}"),
             error,
