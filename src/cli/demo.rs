@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::config::Config;
 use super::{Common, Failure, Outcome, output, record, status};
+use crate::net::clock::{Clock, SystemClock};
 use crate::sim::{Options, Sim};
 
 /// Where a demo goes when no folder is named: never among what was really recorded.
@@ -49,14 +50,14 @@ pub(super) fn run(
             markets: MARKETS,
             rate: RATE,
             seed: args.seed,
-            ..Options::default()
+            ..Options::new(SystemClock::new().now())
         })
         .await?;
         config.ws_url = Some(sim.ws_url());
         config.rest_url = Some(sim.rest_url());
-        let recorded = record::record(&config, Some(args.duration)).await;
-        sim.stop().await;
-        recorded
+        let recorded = record::record(&config, Some(args.duration)).await?;
+        sim.stop().await?;
+        Ok::<_, Failure>(recorded)
     })?;
     if common.json {
         return status::run(&config, true);

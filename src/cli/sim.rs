@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::signals::Signals;
 use super::{Failure, Outcome, output, record};
+use crate::net::clock::{Clock, SystemClock};
 use crate::sim::{Options, Sim};
 
 #[derive(Debug, Args)]
@@ -43,7 +44,7 @@ pub(super) fn run(args: &SimArgs) -> Result<Outcome, Failure> {
         let sim = Sim::start(options(args)?).await?;
         output::data(&json!({ "ws": sim.ws_url(), "rest": sim.rest_url() }).to_string())?;
         signals.next().await;
-        sim.stop().await;
+        sim.stop().await?;
         Ok(Outcome::Done)
     })
 }
@@ -64,6 +65,6 @@ fn options(args: &SimArgs) -> Result<Options, anyhow::Error> {
         seed: args.seed,
         faults,
         ledger_file: args.ledger.clone(),
-        ..Options::default()
+        ..Options::new(SystemClock::new().now())
     })
 }

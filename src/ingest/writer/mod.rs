@@ -191,7 +191,8 @@ impl Writer {
             self.catch_up()?;
         }
         self.ripen(true);
-        // Its last file has nothing that is not published after this: it goes as well.
+        self.persist(Self::sync)?;
+        // Its last file holds nothing that is not published after this: it can go as well.
         self.journal.roll();
         self.persist(Self::seal)?;
         self.show();
