@@ -102,10 +102,10 @@ fn refusal(error: &Json) -> Control {
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    match error {
-        Json::String(message) => Control::Refusal { name: String::new(), message: message.clone() },
-        _ => Control::Refusal { name: text("name"), message: text("message") },
+    if let Json::String(message) = error {
+        return Control::Refusal { name: String::new(), message: message.clone() };
     }
+    Control::Refusal { name: text("name"), message: text("message") }
 }
 
 /// The beginning of `body`, fit for a line of text.
