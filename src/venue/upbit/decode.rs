@@ -118,7 +118,10 @@ fn page(frame: &Frame, stream: Stream, out: &mut Vec<Record>) -> Result<(), Deco
 }
 
 fn refused(name: &str, message: &str, stream: Option<Stream>) -> DecodeError {
-    trouble(&format!("the venue says {name}: {message}"), stream)
+    // Enough for any sentence; the frame has all of it.
+    const LENGTH: usize = 200;
+    let said: String = format!("the venue says {name}: {message}").chars().take(LENGTH).collect();
+    trouble(&said, stream)
 }
 
 fn trouble(what: &str, stream: Option<Stream>) -> DecodeError {

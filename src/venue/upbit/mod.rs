@@ -115,7 +115,7 @@ impl Venue for Upbit {
             bytes_silence: Duration::from_secs(25),
             // All snapshots were there 354 ms after the request (seen 2026-09-23).
             first_frame: Duration::from_secs(10),
-            block: Duration::from_secs(60),
+            block: Duration::from_mins(1),
             requests_per_second: 10,
         }
     }

@@ -25,7 +25,7 @@ impl ToBody for wire::Trade {
         let (ts_event, ts_sent) = if reader.rest() {
             (reader.need(self.timestamp)?, None)
         } else {
-            (reader.need(self.trade_timestamp)?, reader.need(self.timestamp))
+            (reader.need(self.ts_event)?, reader.need(self.timestamp))
         };
         Some(Body::Trade(Trade {
             ts_event,
@@ -75,7 +75,7 @@ impl ToBody for wire::Ticker {
         };
         Some(Body::Ticker(Box::new(Ticker {
             ts_event,
-            ts_trade: reader.want(self.trade_timestamp),
+            ts_trade: reader.want(self.ts_trade),
             open: reader.want(self.open),
             high: reader.want(self.high),
             low: reader.want(self.low),

@@ -105,7 +105,9 @@ fn encode(value: &str, url: &mut String) {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             url.push(char::from(byte));
         } else {
-            url.push_str(&format!("%{byte:02X}"));
+            url.push('%');
+            let digits = [byte >> 4, byte & 15].map(|half| char::from_digit(half.into(), 16));
+            url.extend(digits.iter().flatten().map(char::to_ascii_uppercase));
         }
     }
 }

@@ -102,10 +102,10 @@ fn refusal(error: &Json) -> Control {
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    match error {
-        Json::String(message) => Control::Refusal { name: String::new(), message: message.clone() },
-        _ => Control::Refusal { name: text("name"), message: text("message") },
+    if let Json::String(message) = error {
+        return Control::Refusal { name: String::new(), message: message.clone() };
     }
+    Control::Refusal { name: text("name"), message: text("message") }
 }
 
 /// The beginning of `body`, fit for a line of text.
@@ -118,6 +118,9 @@ pub(super) fn excerpt(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::venue::Venue;
+    use crate::venue::upbit::KOREA;
+
     use super::*;
 
     fn check(body: &str, expected: &str) {
@@ -129,6 +132,12 @@ mod tests {
             Route::Unknown(_) => "unknown".to_owned(),
         };
         assert_eq!(found, expected, "{body}");
+        let control = match KOREA.control(body.as_bytes()) {
+            Some(Control::Heartbeat) => found == "up",
+            Some(Control::Refusal { .. }) => found.starts_with("no: "),
+            None => found != "up" && !found.starts_with("no: "),
+        };
+        assert!(control, "{body}");
     }
 
     #[test]

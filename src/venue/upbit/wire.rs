@@ -113,7 +113,7 @@ message! {
     /// REST `timestamp` is its time.
     Trade {
         timestamp: Timestamp = "timestamp" | "tms",
-        trade_timestamp: Timestamp = "trade_timestamp" | "ttms",
+        ts_event: Timestamp = "trade_timestamp" | "ttms",
         id: i64 = "sequential_id" | "sid",
         price: f64 = "trade_price" | "tp",
         size: f64 = "trade_volume" | "tv",
@@ -153,7 +153,7 @@ message! {
     /// One ticker.
     Ticker {
         timestamp: Timestamp = "timestamp" | "tms",
-        trade_timestamp: Timestamp = "trade_timestamp" | "ttms",
+        ts_trade: Timestamp = "trade_timestamp" | "ttms",
         open: f64 = "opening_price" | "op",
         high: f64 = "high_price" | "hp",
         low: f64 = "low_price" | "lp",

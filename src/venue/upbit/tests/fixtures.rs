@@ -42,7 +42,7 @@ fn read(text: &str) -> Vec<Case> {
                 }
                 case.body.push_str(rest);
             }
-            "= " | "! " => case.expected.push_str(&format!("{line}\n")),
+            "= " | "! " => writeln!(case.expected, "{line}").unwrap(),
             "ws" => {}
             _ => {
                 let stream = line.strip_prefix("rest ").expect("ws, or rest and a stream");

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::captures::lines;
+use super::captures::{capture, lines};
 use super::fixtures;
 use crate::venue::upbit::decode::parse;
 use crate::venue::upbit::value::Value;
@@ -187,16 +187,10 @@ fn every_number_of_every_fixture_and_capture() {
     for (_, body) in lines("live-2026-07-30.jsonl", "body") {
         check(&body);
     }
-    for name in [
-        "ws-probe-2026-09-23.jsonl",
-        "rest-candles-1m-2020-02-20a.json",
-        "rest-candles-1m-2020-02-20b.json",
-    ] {
-        let text = super::captures::capture(name).unwrap_or_default();
-        if name.ends_with(".jsonl") {
-            text.lines().for_each(check);
-        } else if !text.is_empty() {
-            check(&text);
+    capture("ws-probe-2026-09-23.jsonl").unwrap_or_default().lines().for_each(check);
+    for name in ["rest-candles-1m-2020-02-20a.json", "rest-candles-1m-2020-02-20b.json"] {
+        if let Some(page) = capture(name) {
+            check(&page);
         }
     }
 }
