@@ -10,4 +10,4 @@ pub mod supervisor;
 pub mod watch;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
