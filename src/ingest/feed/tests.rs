@@ -32,17 +32,17 @@ enum Act {
 use Act::{Answer, Attend, Close, Every, Freeze, Say};
 
 /// Plays one script a connection, each in its own task; the last ends by dropping too.
-async fn play(server: Server, scripts: Vec<Vec<Act>>) {
+async fn play(server: Server, scripts: Vec<&'static [Act]>) {
     let mut peers = JoinSet::new();
     for script in scripts {
-        if let [Answer(head)] = script[..] {
+        if let [Answer(head)] = script {
             server.answer(head).await;
             continue;
         }
         let mut peer = server.accept().await;
         peers.spawn(async move {
             for act in script {
-                match act {
+                match *act {
                     Say(body) => peer.send(body).await,
                     Every(body, times, apart) => {
                         for _ in 0..times {
@@ -102,9 +102,9 @@ impl Bench {
             let wait = self.events.recv_batch_async(&mut one, 1);
             let more = tokio::time::timeout(Duration::from_hours(1), wait).await;
             assert_eq!(more, Ok(true), "nothing is told any more");
-            match one.pop().unwrap() {
-                Event::Alive { .. } => {}
-                event => return event,
+            let event = one.pop().unwrap();
+            if !matches!(event, Event::Alive { .. }) {
+                return event;
             }
         }
     }
@@ -130,160 +130,159 @@ impl Bench {
     }
 }
 
-async fn lines(wanted: &str, scripts: Vec<Vec<Act>>, last: &str) -> Vec<String> {
-    let mut bench = bench(wanted, None, QueueLimits::default());
-    tokio::spawn(play(bench.server.clone(), scripts));
-    let mut lines = bench.lines_until(last).await;
-    // The same line again and again says nothing more.
-    lines.dedup();
-    lines
+/// What is wanted, what the venue does on each connection, and what is told.
+struct Case {
+    name: &'static str,
+    wanted: &'static str,
+    scripts: &'static [&'static [Act]],
+    told: &'static [&'static str],
 }
+
+const CASES: &[Case] = &[
+    Case {
+        name: "a connection that dies every two frames",
+        wanted: "trade A-B",
+        scripts: &[
+            &[Say("snapshot A-B"), Say("trade A-B 1")],
+            &[Say("snapshot A-B"), Say("trade A-B 2")],
+            &[],
+        ],
+        told: &[
+            "1 opened trade A-B",
+            "1 served trade A-B",
+            "1 snapshot A-B",
+            "1 trade A-B 1",
+            "1 closed disconnect",
+            "2 opened trade A-B",
+            "2 served trade A-B",
+            "2 snapshot A-B",
+            "2 trade A-B 2",
+            "2 closed disconnect",
+            "3 opened trade A-B",
+            "3 closed disconnect",
+        ],
+    },
+    Case {
+        name: "heartbeats are not data, and a stall is seen through them",
+        wanted: "trade A-B",
+        scripts: &[&[Every("trade A-B", 40, 200), Every("HB", 60, 1_000)]],
+        told: &["1 opened trade A-B", "1 served trade A-B", "1 trade A-B", "1 closed silence"],
+    },
+    Case {
+        name: "no bytes at all",
+        wanted: "trade A-B",
+        scripts: &[&[Say("trade A-B"), Freeze(90)]],
+        told: &["1 opened trade A-B", "1 served trade A-B", "1 trade A-B", "1 closed silence"],
+    },
+    Case {
+        name: "a quiet market is no silence while pings are answered",
+        wanted: "trade A-B",
+        scripts: &[&[Say("trade A-B"), Attend(600), Close(1001)]],
+        told: &["1 opened trade A-B", "1 served trade A-B", "1 trade A-B", "1 closed disconnect"],
+    },
+    Case {
+        name: "a refusal, and the close 1000 that follows it, is no reason to stop",
+        wanted: "trade A-B",
+        scripts: &[&[Say("NO WRONG_FORMAT bad"), Close(1000)], &[Say("trade A-B"), Close(1000)]],
+        told: &[
+            "1 opened trade A-B",
+            "1 closed refused",
+            "2 opened trade A-B",
+            "2 served trade A-B",
+            "2 trade A-B",
+            "2 closed disconnect",
+        ],
+    },
+    Case {
+        name: "what shows nothing is named, and told when it comes after all",
+        wanted: "trade A-B, trade C-D, ticker A-B",
+        scripts: &[&[
+            Say("trade A-B 1"),
+            Attend(9),
+            Say("trade A-B 2"),
+            Attend(2),
+            Say("ticker A-B 3"),
+            Close(1000),
+        ]],
+        told: &[
+            "1 opened trade A-B, trade C-D, ticker A-B",
+            "1 served trade A-B",
+            "1 trade A-B 1",
+            "1 trade A-B 2",
+            "1 unserved trade C-D",
+            "1 unserved ticker A-B",
+            "1 served ticker A-B",
+            "1 ticker A-B 3",
+            "1 closed disconnect",
+        ],
+    },
+    Case {
+        name: "one that is born dead is replaced, where others were not",
+        wanted: "trade A-B",
+        scripts: &[&[Say("trade A-B")], &[Attend(600)]],
+        told: &[
+            "1 opened trade A-B",
+            "1 served trade A-B",
+            "1 trade A-B",
+            "1 closed disconnect",
+            "2 opened trade A-B",
+            "2 unserved trade A-B",
+            "2 closed silence",
+        ],
+    },
+    Case {
+        name: "a connection that is turned away is tried again",
+        wanted: "trade A-B",
+        scripts: &[&[Answer("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")], &[]],
+        told: &["1 opened trade A-B", "1 closed disconnect"],
+    },
+];
 
 #[tokio::test(start_paused = true)]
 async fn what_happens_is_told_in_order() {
-    let table: Vec<(&str, &str, Vec<Vec<Act>>, Vec<&str>)> = vec![
-        (
-            "a connection that dies every two frames",
-            "trade A-B",
-            vec![
-                vec![Say("snapshot A-B"), Say("trade A-B 1")],
-                vec![Say("snapshot A-B"), Say("trade A-B 2")],
-                vec![],
-            ],
-            vec![
-                "1 opened trade A-B",
-                "1 served trade A-B",
-                "1 snapshot A-B",
-                "1 trade A-B 1",
-                "1 closed disconnect",
-                "2 opened trade A-B",
-                "2 served trade A-B",
-                "2 snapshot A-B",
-                "2 trade A-B 2",
-                "2 closed disconnect",
-                "3 opened trade A-B",
-                "3 closed disconnect",
-            ],
-        ),
-        (
-            "heartbeats are not data, and a stall is seen through them",
-            "trade A-B",
-            vec![vec![Every("trade A-B", 40, 200), Every("HB", 60, 1_000)]],
-            vec!["1 opened trade A-B", "1 served trade A-B", "1 trade A-B", "1 closed silence"],
-        ),
-        (
-            "no bytes at all",
-            "trade A-B",
-            vec![vec![Say("trade A-B"), Freeze(90)]],
-            vec!["1 opened trade A-B", "1 served trade A-B", "1 trade A-B", "1 closed silence"],
-        ),
-        (
-            "a quiet market is no silence while pings are answered",
-            "trade A-B",
-            vec![vec![Say("trade A-B"), Attend(600), Close(1001)]],
-            vec!["1 opened trade A-B", "1 served trade A-B", "1 trade A-B", "1 closed disconnect"],
-        ),
-        (
-            "a refusal, and the close 1000 that follows it, is no reason to stop",
-            "trade A-B",
-            vec![
-                vec![Say("NO WRONG_FORMAT bad"), Close(1000)],
-                vec![Say("trade A-B"), Close(1000)],
-            ],
-            vec![
-                "1 opened trade A-B",
-                "1 closed refused",
-                "2 opened trade A-B",
-                "2 served trade A-B",
-                "2 trade A-B",
-                "2 closed disconnect",
-            ],
-        ),
-        (
-            "what shows nothing is named, and told when it comes after all",
-            "trade A-B, trade C-D, ticker A-B",
-            vec![vec![
-                Say("trade A-B 1"),
-                Attend(9),
-                Say("trade A-B 2"),
-                Attend(2),
-                Say("ticker A-B 3"),
-                Close(1000),
-            ]],
-            vec![
-                "1 opened trade A-B, trade C-D, ticker A-B",
-                "1 served trade A-B",
-                "1 trade A-B 1",
-                "1 trade A-B 2",
-                "1 unserved trade C-D",
-                "1 unserved ticker A-B",
-                "1 served ticker A-B",
-                "1 ticker A-B 3",
-                "1 closed disconnect",
-            ],
-        ),
-        (
-            "one that is born dead is replaced, where others were not",
-            "trade A-B",
-            vec![vec![Say("trade A-B")], vec![Attend(600)]],
-            vec![
-                "1 opened trade A-B",
-                "1 served trade A-B",
-                "1 trade A-B",
-                "1 closed disconnect",
-                "2 opened trade A-B",
-                "2 unserved trade A-B",
-                "2 closed silence",
-            ],
-        ),
-        (
-            "a connection that is turned away is tried again",
-            "trade A-B",
-            vec![
-                vec![Answer("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")],
-                vec![],
-            ],
-            vec!["1 opened trade A-B", "1 closed disconnect"],
-        ),
-    ];
-    for (name, wanted, scripts, expected) in table {
-        let last = expected.last().unwrap();
-        assert_eq!(lines(wanted, scripts, last).await, expected, "{name}");
+    for Case { name, wanted, scripts, told } in CASES {
+        let mut bench = bench(wanted, None, QueueLimits::default());
+        tokio::spawn(play(bench.server.clone(), scripts.to_vec()));
+        let mut lines = bench.lines_until(told.last().unwrap()).await;
+        // The same line again and again says nothing more.
+        lines.dedup();
+        assert_eq!(lines, *told, "{name}");
     }
 }
 
 /// Up to when a session is proven, and when it is given up, in milliseconds.
 #[tokio::test(start_paused = true)]
 async fn only_what_came_is_proven() {
-    for (name, script, proven, closed) in [
+    let table: [(&str, &'static [Act], u128, u128); 4] = [
         (
             "a stall under heartbeats",
-            vec![Every("trade A-B", 50, 200), Every("HB", 60, 1_000)],
+            &[Every("trade A-B", 50, 200), Every("HB", 60, 1_000)],
             10_000,
             15_000,
         ),
         (
             "a stall at another rate",
-            vec![Every("trade A-B", 30, 2_000), Every("HB", 60, 1_000)],
+            &[Every("trade A-B", 30, 2_000), Every("HB", 60, 1_000)],
             60_000,
             80_000,
         ),
-        ("no bytes", vec![Every("trade A-B", 3, 1_000), Freeze(90)], 3_000, 28_000),
-        ("a dropped one", vec![Say("trade A-B"), Every("HB", 3, 1_000)], 3_000, 3_000),
-    ] {
+        ("no bytes", &[Every("trade A-B", 3, 1_000), Freeze(90)], 3_000, 28_000),
+        ("a dropped one", &[Say("trade A-B"), Every("HB", 3, 1_000)], 3_000, 3_000),
+    ];
+    for (name, script, proven, closed) in table {
         let mut bench = bench("trade A-B", None, QueueLimits::default());
         tokio::spawn(play(bench.server.clone(), vec![script]));
         let mut alive = Timestamp::MIN;
         let closed_at = loop {
             let mut one = Vec::new();
             assert!(bench.events.recv_batch_async(&mut one, 1).await, "{name}");
-            match one.pop().unwrap() {
-                Event::Alive { until, .. } => {
-                    assert!(until > alive, "{name}");
-                    alive = until;
-                }
-                Event::SessionClosed(closed) => break closed,
-                _ => {}
+            let event = one.pop().unwrap();
+            if let Event::Alive { until, .. } = event {
+                assert!(until > alive, "{name}");
+                alive = until;
+            }
+            if let Event::SessionClosed(closed) = event {
+                break closed;
             }
         };
         let ms = |at: Timestamp| at.since(EPOCH).as_millis();
@@ -299,7 +298,7 @@ async fn only_what_came_is_proven() {
 async fn a_queue_that_is_full_is_not_the_venues_silence() {
     let limits = QueueLimits { events: 4, bytes: 1_000 };
     let mut bench = bench("trade A-B", None, limits);
-    let script = vec![Every("trade A-B", 100, 100), Attend(1), Close(1000)];
+    let script: &[Act] = &[Every("trade A-B", 100, 100), Attend(1), Close(1000)];
     tokio::spawn(play(bench.server.clone(), vec![script]));
     // Nobody takes anything for longer than every rule of silence allows.
     tokio::time::sleep(Duration::from_mins(2)).await;

@@ -22,8 +22,9 @@ const TICK: Event = Event::Tick(Timestamp::MAX);
 /// What fits at once, in order, and what stays in the queue then: events and bytes.
 #[test]
 fn both_limits_hold() {
+    type Row = (&'static str, Vec<Event>, &'static [bool], (u64, u64));
     let limits = QueueLimits { events: 3, bytes: 100 };
-    let table: &[(&str, Vec<Event>, &[bool], (u64, u64))] = &[
+    let table: &[Row] = &[
         ("events", vec![frame(1), TICK, frame(2), TICK], &[true, true, true, false], (3, 3)),
         (
             "bytes",

@@ -58,28 +58,28 @@ async fn unused_rate_is_not_saved_up_and_groups_do_not_share() {
 /// another host. The clock stands at a whole second.
 #[tokio::test(start_paused = true)]
 async fn what_the_host_says_is_kept_to() {
-    let seconds = Duration::from_secs;
-    let many = Answer::TooMany { told: None };
-    let table: &[(&str, &[(Use, Answer)], [u64; 4])] = &[
+    const MANY: Answer = Answer::TooMany { told: None };
+    type Row = (&'static str, &'static [(Use, Answer)], [u64; 4]);
+    const TABLE: &[Row] = &[
         ("served", &[(TRADES, Answer::Served { remaining: Some(3) })], [0, 0, 0, 0]),
         ("nothing left", &[(TRADES, Answer::Served { remaining: Some(0) })], [0, 1_000, 0, 0]),
-        ("429 on a connection", &[(Use::Connect, many)], [2_000, 0, 0, 0]),
-        ("again", &[(Use::Connect, many), (Use::Connect, many)], [4_000, 0, 0, 0]),
-        ("again and again", &[(Use::Connect, many); 9], [60_000, 0, 0, 0]),
+        ("429 on a connection", &[(Use::Connect, MANY)], [2_000, 0, 0, 0]),
+        ("again", &[(Use::Connect, MANY), (Use::Connect, MANY)], [4_000, 0, 0, 0]),
+        ("again and again", &[(Use::Connect, MANY); 9], [60_000, 0, 0, 0]),
         (
             "told to wait",
-            &[(Use::Connect, Answer::TooMany { told: Some(seconds(9)) })],
+            &[(Use::Connect, Answer::TooMany { told: Some(Duration::from_secs(9)) })],
             [9_000, 0, 0, 0],
         ),
         (
             "told to wait for nothing",
-            &[(Use::Connect, Answer::TooMany { told: Some(seconds(0)) })],
+            &[(Use::Connect, Answer::TooMany { told: Some(Duration::from_secs(0)) })],
             [2_000, 0, 0, 0],
         ),
-        ("429 on a request", &[(TRADES, many)], [0, 1_500, 0, 0]),
+        ("429 on a request", &[(TRADES, MANY)], [0, 1_500, 0, 0]),
         (
             "418 that tells",
-            &[(TRADES, Answer::Blocked { told: Some(seconds(300)) })],
+            &[(TRADES, Answer::Blocked { told: Some(Duration::from_mins(5)) })],
             [300_000, 300_000, 300_000, 0],
         ),
         ("418", &[(Use::Connect, Answer::Blocked { told: None })], [60_000, 60_000, 60_000, 0]),
@@ -91,14 +91,14 @@ async fn what_the_host_says_is_kept_to() {
         (
             "a served one starts the doubling anew",
             &[
-                (Use::Connect, many),
+                (Use::Connect, MANY),
                 (Use::Connect, Answer::Served { remaining: None }),
-                (Use::Connect, many),
+                (Use::Connect, MANY),
             ],
             [2_000, 0, 0, 0],
         ),
     ];
-    for (name, answers, holds) in table {
+    for (name, answers, holds) in TABLE {
         let budget = budget();
         for (what, answer) in *answers {
             budget.answered("venue", *what, *answer);

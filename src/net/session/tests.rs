@@ -73,12 +73,9 @@ async fn how_it_ends() {
         let mut wire = peer.0.into_inner();
         wire.write_all(&bytes).await.unwrap();
         drop(wire);
-        match session.next().await {
-            Incoming::Closed { why, .. } => {
-                assert!(why.to_string().starts_with(words), "{name}: {why}");
-            }
-            other => panic!("{name}: {other:?}"),
-        }
+        let end = session.next().await;
+        let Incoming::Closed { why, .. } = end else { panic!("{name}: {end:?}") };
+        assert!(why.to_string().starts_with(words), "{name}: {why}");
     }
 }
 

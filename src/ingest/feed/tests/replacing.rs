@@ -33,67 +33,65 @@ async fn a_change_opens_the_new_before_it_closes_the_old() {
     assert_eq!(bench.stop().await, ["2 closed on purpose"]);
 }
 
-/// What happens to the successor, and what is told from the change on.
+/// What a successor does, and what is told from the change on.
+const SUCCESSORS: &[Case] = &[
+    Case {
+        name: "it shows a part of it, and has had its time",
+        wanted: "trade A-B, trade C-D",
+        scripts: &[&[Say("trade A-B 1"), Attend(60)]],
+        told: &[
+            "2 opened trade A-B, trade C-D",
+            "2 served trade A-B",
+            "2 trade A-B 1",
+            "2 unserved trade C-D",
+            "1 closed on purpose",
+        ],
+    },
+    Case {
+        name: "it tells nothing, so the old one stays, and the next one takes over",
+        wanted: "trade A-B, trade C-D",
+        scripts: &[&[Attend(60)], &[Say("trade A-B 1"), Say("trade C-D 2"), Attend(60)]],
+        told: &[
+            "2 opened trade A-B, trade C-D",
+            "2 unserved trade A-B",
+            "2 unserved trade C-D",
+            "2 closed silence",
+            "3 opened trade A-B, trade C-D",
+            "3 served trade A-B",
+            "3 trade A-B 1",
+            "3 served trade C-D",
+            "3 trade C-D 2",
+            "1 closed on purpose",
+        ],
+    },
+    Case {
+        name: "it dies early",
+        wanted: "trade A-B, trade C-D",
+        scripts: &[&[Say("trade A-B 1")], &[Say("trade A-B 2"), Say("trade C-D 3"), Attend(60)]],
+        told: &[
+            "2 opened trade A-B, trade C-D",
+            "2 served trade A-B",
+            "2 trade A-B 1",
+            "2 closed disconnect",
+            "3 opened trade A-B, trade C-D",
+            "3 served trade A-B",
+            "3 trade A-B 2",
+            "3 served trade C-D",
+            "3 trade C-D 3",
+            "1 closed on purpose",
+        ],
+    },
+];
+
 #[tokio::test(start_paused = true)]
 async fn what_can_go_wrong_with_a_successor() {
-    let table: Vec<(&str, Vec<Vec<Act>>, &str, Vec<&str>)> = vec![
-        (
-            "it shows a part of it, and has had its time",
-            vec![vec![Say("trade A-B 1"), Attend(60)]],
-            "1 closed on purpose",
-            vec![
-                "2 opened trade A-B, trade C-D",
-                "2 served trade A-B",
-                "2 trade A-B 1",
-                "2 unserved trade C-D",
-                "1 closed on purpose",
-            ],
-        ),
-        (
-            "it tells nothing, so the old one stays, and the next one takes over",
-            vec![vec![Attend(60)], vec![Say("trade A-B 1"), Say("trade C-D 2"), Attend(60)]],
-            "1 closed on purpose",
-            vec![
-                "2 opened trade A-B, trade C-D",
-                "2 unserved trade A-B",
-                "2 unserved trade C-D",
-                "2 closed silence",
-                "3 opened trade A-B, trade C-D",
-                "3 served trade A-B",
-                "3 trade A-B 1",
-                "3 served trade C-D",
-                "3 trade C-D 2",
-                "1 closed on purpose",
-            ],
-        ),
-        (
-            "it dies early",
-            vec![
-                vec![Say("trade A-B 1")],
-                vec![Say("trade A-B 2"), Say("trade C-D 3"), Attend(60)],
-            ],
-            "1 closed on purpose",
-            vec![
-                "2 opened trade A-B, trade C-D",
-                "2 served trade A-B",
-                "2 trade A-B 1",
-                "2 closed disconnect",
-                "3 opened trade A-B, trade C-D",
-                "3 served trade A-B",
-                "3 trade A-B 2",
-                "3 served trade C-D",
-                "3 trade C-D 3",
-                "1 closed on purpose",
-            ],
-        ),
-    ];
-    for (name, scripts, last, expected) in table {
+    for Case { name, wanted, scripts, told } in SUCCESSORS {
         let mut bench = bench("trade A-B", None, QueueLimits::default());
-        let first = vec![Say("trade A-B 0"), Attend(600)];
-        tokio::spawn(play(bench.server.clone(), [vec![first], scripts].concat()));
+        let first: &[&'static [Act]] = &[&[Say("trade A-B 0"), Attend(600)]];
+        tokio::spawn(play(bench.server.clone(), [first, *scripts].concat()));
         bench.lines_until("1 trade A-B 0").await;
-        bench.wanted.send_replace(subscriptions("trade A-B, trade C-D").into());
-        assert_eq!(bench.lines_until(last).await, expected, "{name}");
+        bench.wanted.send_replace(subscriptions(wanted).into());
+        assert_eq!(bench.lines_until(told.last().unwrap()).await, *told, "{name}");
     }
 }
 
@@ -120,14 +118,13 @@ async fn a_successor_takes_over_from_one_that_dies_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn changes_on_the_way_are_followed_in_the_end() {
     let mut bench = bench("trade A-B", None, QueueLimits::default());
-    let alive = |body| vec![Say(body), Attend(600)];
-    let scripts = vec![
-        alive("trade A-B 1"),
-        alive("trade C-D 2"),
-        alive("trade G-H 3"),
-        alive("trade I-J 4"),
+    let scripts: &[&'static [Act]] = &[
+        &[Say("trade A-B 1"), Attend(600)],
+        &[Say("trade C-D 2"), Attend(600)],
+        &[Say("trade G-H 3"), Attend(600)],
+        &[Say("trade I-J 4"), Attend(600)],
     ];
-    tokio::spawn(play(bench.server.clone(), scripts));
+    tokio::spawn(play(bench.server.clone(), scripts.to_vec()));
     bench.lines_until("1 trade A-B 1").await;
     for wanted in ["trade C-D", "trade E-F", "trade G-H"] {
         bench.wanted.send_replace(subscriptions(wanted).into());
@@ -161,7 +158,7 @@ async fn changes_on_the_way_are_followed_in_the_end() {
 async fn age_replaces_a_session_again_and_again() {
     let rotation = Rotation { first: AGE / 2, every: AGE };
     let mut bench = bench("trade A-B", Some(rotation), QueueLimits::default());
-    let script = vec![Say("trade A-B"), Attend(36_000)];
+    let script: &[Act] = &[Say("trade A-B"), Attend(36_000)];
     tokio::spawn(play(bench.server.clone(), vec![script; 4]));
     let started = Instant::now();
     for (session, after) in [(1, AGE / 2), (2, AGE * 3 / 2), (3, AGE * 5 / 2)] {
