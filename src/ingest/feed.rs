@@ -13,7 +13,7 @@ mod live;
 mod vitals;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -110,7 +110,7 @@ impl Feed {
             successor: None,
             backoff: Backoff::new(),
             rotate_at,
-            talked_data: false,
+            talked: Arc::default(),
             line: Line::default(),
         }
         .run(settled_now)
@@ -137,7 +137,7 @@ struct Controller {
     backoff: Backoff,
     rotate_at: Option<Instant>,
     /// Whether any session of this feed ever brought data.
-    talked_data: bool,
+    talked: Arc<AtomicBool>,
     line: Line,
 }
 
@@ -226,7 +226,6 @@ impl Controller {
             End::NotOpened(error) => (error.to_string(), Duration::ZERO),
             End::Broken { why, data_for } => (why, data_for),
         };
-        self.talked_data |= !data_for.is_zero();
         if self.current.as_ref().is_some_and(|current| current.id == id) {
             self.current = None;
             let wait = self.backoff.failed(data_for, rand::random());
@@ -265,7 +264,7 @@ impl Controller {
             delay,
             retire: retire.clone(),
             settled: self.settled.clone(),
-            expects_data: self.talked_data,
+            talked: Arc::clone(&self.talked),
         };
         self.tasks.spawn(async move { (id, live.run().await) });
         Handle { id, subscriptions, retire, backoff }

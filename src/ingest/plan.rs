@@ -344,7 +344,9 @@ fn check_listed(
 fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut best: Option<(f64, &'a str)> = None;
     for one in known {
-        let score = strsim::jaro_winkler(word, one);
+        // `book` means `orderbook`, whatever else has its letters.
+        let within = !word.is_empty() && (one.contains(word) || word.contains(one));
+        let score = if within { 1.0 } else { strsim::jaro_winkler(word, one) };
         if best.is_none_or(|(most, _)| score > most) {
             best = Some((score, one));
         }

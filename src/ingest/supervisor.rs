@@ -33,8 +33,8 @@ use crate::venue::Venue;
 pub const TICK_EVERY: Duration = Duration::from_millis(100);
 /// How often the list of markets is asked for, where the configuration does not say.
 pub const POLL_EVERY: Duration = Duration::from_mins(1);
-/// How long the first list may take, all tries together.
-const FIRST_LIST: Duration = Duration::from_secs(5);
+/// How long the first list may take, all tries together, where the configuration does not say.
+pub const LIST_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two tries for the first list.
 const FIRST_LIST_RETRY: Duration = Duration::from_millis(500);
 
@@ -54,6 +54,8 @@ pub struct Setup {
     pub max_age: Option<Duration>,
     /// How often the list of markets is asked for.
     pub poll_every: Duration,
+    /// How long the first list may take, all tries together.
+    pub list_patience: Duration,
     /// The first free session number.
     pub next_session: i64,
     /// The markets known from before, for when there is no list.
@@ -160,7 +162,8 @@ async fn first_wanted(
     listing: &mut Listing,
 ) -> Result<Vec<Subscription>, SupervisorError> {
     let selection = &setup.selection;
-    let without = match first_list(listing, selection.names_codes_only()).await {
+    let without = match first_list(listing, setup.list_patience, selection.names_codes_only()).await
+    {
         Ok(markets) => return Ok(selection.resolve(setup.venue, Listed::Fresh(&markets))?),
         Err(ListingError::NoWriter(error)) => return Err(error.into()),
         Err(error) => error,
@@ -183,7 +186,11 @@ async fn first_wanted(
 }
 
 /// The first list, tried for a while; once only where recording can start without it.
-async fn first_list(listing: &mut Listing, once: bool) -> Result<Vec<Market>, ListingError> {
+async fn first_list(
+    listing: &mut Listing,
+    patience: Duration,
+    once: bool,
+) -> Result<Vec<Market>, ListingError> {
     let url = listing.venue.listing(&listing.rest_url).url;
     let mut last = None;
     let tries = async {
@@ -197,7 +204,7 @@ async fn first_list(listing: &mut Listing, once: bool) -> Result<Vec<Market>, Li
             tokio::time::sleep(FIRST_LIST_RETRY).await;
         }
     };
-    match tokio::time::timeout(FIRST_LIST, tries).await {
+    match tokio::time::timeout(patience, tries).await {
         Ok(outcome) => outcome,
         Err(_) => Err(last.unwrap_or(crate::net::http::HttpError::Timeout { url }.into())),
     }

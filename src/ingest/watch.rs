@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn silence_is_learned() {
-        let table: &[(&str, &[(u64, u64, bool)], Option<u64>)] = &[
+        type Row = (&'static str, &'static [(u64, u64, bool)], Option<u64>);
+        let table: &[Row] = &[
             ("nothing", &[], None),
             ("too little", &[(20, 200, false)], None),
             ("busy", &[(21, 200, false)], Some(5_000)),

@@ -34,7 +34,8 @@ impl Backoff {
         }
         let step = BASE.saturating_mul(2_u32.saturating_pow(self.failures)).min(CAP);
         self.failures = self.failures.saturating_add(1);
-        step / 2 + (step / 2).mul_f64(random.clamp(0.0, 1.0))
+        let share = if (0.0..=1.0).contains(&random) { random } else { 1.0 };
+        step / 2 + (step / 2).mul_f64(share)
     }
 
     /// Failures since data last came for long enough.

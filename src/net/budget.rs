@@ -23,8 +23,11 @@ const CONNECT_HOLD: Duration = Duration::from_secs(2);
 const GROUP_HOLD: Duration = Duration::from_millis(500);
 /// The longest wait that one answer of "too many" leads to, where it does not say.
 const HOLD_CAP: Duration = Duration::from_mins(1);
-/// The longest wait that one block leads to.
+/// The longest wait that one block leads to, where it does not say.
 const BLOCK_CAP: Duration = Duration::from_hours(1);
+/// The shortest and the longest wait that a host can tell.
+const TOLD_FLOOR: Duration = Duration::from_secs(2);
+const TOLD_CAP: Duration = Duration::from_hours(24);
 /// Requests are spread a little wider than allowed, so that the jitter of the way does not push one
 /// into the second before.
 const SPREAD_PERCENT: u32 = 102;
@@ -209,12 +212,13 @@ struct Hold {
 }
 
 impl Hold {
+    /// The host said it again: wait as long as it told, or twice as long as the last time.
     fn again(&mut self, now: Duration, told: Option<Duration>, first: Duration, cap: Duration) {
         let doubled = first.saturating_mul(2_u32.saturating_pow(self.times)).min(cap);
         self.times = self.times.saturating_add(1);
-        self.at_least(
-            now + told.map_or(doubled, |told| told.max(first.min(CONNECT_HOLD)).min(BLOCK_CAP)),
-        );
+        // What is told is kept to, but not where it cannot be meant.
+        let told = told.map(|told| told.clamp(first.min(TOLD_FLOOR), TOLD_CAP));
+        self.at_least(now + told.unwrap_or(doubled));
     }
 
     fn at_least(&mut self, until: Duration) {
@@ -247,3 +251,6 @@ impl GovernorClock for Monotonic {
         self.0.monotonic()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,16 +3,12 @@
 //! The handshake carries no `Origin` header: venues hold those who send one, as browsers do, to a
 //! far lower rate.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::SinkExt as _;
-use futures::future::BoxFuture;
 use rustls::ClientConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request as Handshake;
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, header};
@@ -22,6 +18,7 @@ use tokio_tungstenite::{Connector as TlsConnector, MaybeTlsStream, WebSocketStre
 
 use super::clock::Clock;
 use super::session::Session;
+use super::wire::{Dial, Steady};
 use super::{http, tls};
 use crate::venue::Opening;
 
@@ -29,51 +26,8 @@ use crate::venue::Opening;
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest message that is read.
 pub const MESSAGE_LIMIT: usize = 16 * 1024 * 1024;
-/// How long one of several addresses of a host may take.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Bytes in both directions.
-pub trait Wire: fmt::Debug + AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: fmt::Debug + AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
-
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<Box<dyn Wire>>>;
-
-/// Gives a wire to a host: the internet, or a test's own.
-pub trait Dial: fmt::Debug + Send + Sync {
-    /// A wire to `port` of `host`.
-    fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, DialResult>;
-}
-
-/// A wire, or why there is none.
-pub type DialResult = Result<Box<dyn Wire>, ConnectError>;
-
-/// TCP. The name is asked for anew each time, because venues move.
-#[derive(Debug, Clone, Copy)]
-pub struct Internet;
-
-impl Dial for Internet {
-    fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, DialResult> {
-        Box::pin(async move {
-            let name = |source| ConnectError::Dns { host: host.to_owned(), source };
-            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            for address in tokio::net::lookup_host((host, port)).await.map_err(name)? {
-                match tokio::time::timeout(ADDRESS_TIMEOUT, TcpStream::connect(address)).await {
-                    Ok(Ok(stream)) => {
-                        // Pings and subscriptions are small, and must not wait for company.
-                        if let Err(source) = stream.set_nodelay(true) {
-                            tracing::debug!(%source, "TCP_NODELAY was refused");
-                        }
-                        return Ok(Box::new(stream) as Box<dyn Wire>);
-                    }
-                    Ok(Err(source)) => last = source,
-                    Err(_) => last = io::ErrorKind::TimedOut.into(),
-                }
-            }
-            Err(ConnectError::Unreachable { host: host.to_owned(), port, source: last })
-        })
-    }
-}
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<Steady>>;
 
 /// Opens websockets.
 #[derive(Debug, Clone)]
@@ -103,7 +57,7 @@ impl Connector {
 
     async fn open_now(&self, opening: &Opening) -> Result<Session, ConnectError> {
         let target = Target::parse(&opening.url)?;
-        let wire = self.dial.dial(&target.host, target.port).await?;
+        let wire = Steady::new(self.dial.dial(&target.host, target.port).await?);
         let config = WebSocketConfig::default()
             .max_message_size(Some(MESSAGE_LIMIT))
             .max_frame_size(Some(MESSAGE_LIMIT));

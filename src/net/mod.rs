@@ -8,3 +8,7 @@ pub mod connect;
 pub mod http;
 pub mod session;
 pub mod tls;
+pub mod wire;
+
+#[cfg(test)]
+pub(crate) mod testing;

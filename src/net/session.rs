@@ -217,3 +217,6 @@ fn why(error: WsError) -> Why {
         | WsError::HttpFormat(_) => Why::Protocol(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,3 +134,6 @@ fn hint(error: &rustls::Error) -> &'static str {
         "the server's certificate is not good"
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@
 //! anything, because a connection can answer pings and be dead.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,8 +48,8 @@ pub(super) struct Live {
     pub(super) retire: CancellationToken,
     /// Takes the id once every subscription was seen, or had its time.
     pub(super) settled: mpsc::Sender<u64>,
-    /// Whether sessions before this one brought data.
-    pub(super) expects_data: bool,
+    /// Whether any session of the feed ever brought data.
+    pub(super) talked: Arc<AtomicBool>,
 }
 
 /// How it ended.
@@ -152,7 +153,7 @@ impl Run {
             settled: false,
             waited_for_first: false,
             opened,
-            vitals: Vitals::new(opened, live.expects_data),
+            vitals: Vitals::new(opened, live.talked.load(Ordering::Relaxed)),
             told_alive: opened.monotonic,
             alive_until: opened.wall,
             frames: 0,
@@ -256,6 +257,7 @@ impl Run {
         }
         let first = self.first_frame(&body, ts_recv).await?;
         self.vitals.data(now, first);
+        self.live.talked.store(true, Ordering::Relaxed);
         let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
         self.frames += 1;
         self.bytes += bytes;

@@ -1,1 +1,124 @@
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
+use super::*;
+use crate::net::clock::SystemClock;
+use crate::net::session::{Incoming, Why};
+use crate::net::testing;
+use crate::net::wire::Internet;
+
+fn opening(url: String, messages: &[&str]) -> Opening {
+    Opening {
+        url,
+        messages: messages.iter().map(|&message| message.to_owned()).collect(),
+        ping_every: Duration::from_millis(20),
+    }
+}
+
+fn internet() -> Connector {
+    let tls = tls::client_config(None).unwrap();
+    Connector::new(Arc::new(Internet), tls, Arc::new(SystemClock::new()))
+}
+
+/// A server that reads one request and answers with `bytes`; its port.
+async fn answering(bytes: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut wire, _) = listener.accept().await.unwrap();
+        wire.write_all(bytes).await.unwrap();
+        wire.flush().await.unwrap();
+        // Lets the client read before the connection goes.
+        testing::read_head(&mut wire).await;
+    });
+    port
+}
+
+#[tokio::test]
+async fn the_handshake_has_no_origin_and_messages_follow_in_order() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/websocket/v1?a=b", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut wire, _) = listener.accept().await.unwrap();
+        let head = testing::shake_hands(&mut wire).await;
+        let role = tokio_tungstenite::tungstenite::protocol::Role::Server;
+        let mut socket = WebSocketStream::from_raw_socket(wire, role, None).await;
+        let mut seen = Vec::new();
+        while seen.len() < 4 {
+            let message = futures::StreamExt::next(&mut socket).await.unwrap().unwrap();
+            let ping = matches!(message, Message::Ping(_));
+            seen.push(if ping {
+                "(ping)".into()
+            } else {
+                message.into_text().unwrap().to_string()
+            });
+        }
+        socket.send(Message::text("as text")).await.unwrap();
+        socket.send(Message::binary("as binary")).await.unwrap();
+        socket.close(None).await.unwrap();
+        (head, seen)
+    });
+    let mut session = internet().open(&opening(url, &["one", "two"])).await.unwrap();
+    let mut bodies = Vec::new();
+    let why = loop {
+        match session.next().await {
+            Incoming::Data { ts_recv, body } => {
+                assert!(ts_recv >= session.opened_at());
+                bodies.push(body);
+            }
+            Incoming::Proof { .. } => {}
+            Incoming::Closed { why, .. } => break why,
+        }
+    };
+    assert_eq!(bodies, ["as text", "as binary"]);
+    assert_eq!(why, Why::Close { code: None, reason: String::new() });
+    let (head, seen) = server.await.unwrap();
+    assert_eq!(seen, ["one", "two", "(ping)", "(ping)"]);
+    let head = head.to_lowercase();
+    assert!(head.starts_with("get /websocket/v1?a=b http/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nuser-agent: veritape/"), "{head}");
+    assert!(!head.contains("origin"), "{head}");
+}
+
+#[tokio::test]
+async fn every_failure_says_what_and_what_to_do() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let not_found = answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope").await;
+    let many =
+        answering(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+    let many = many.await;
+    let blocked = answering(b"HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\n\r\n").await;
+    let no_http = answering(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").await;
+    let no_tls = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    for (url, words) in [
+        ("http://127.0.0.1/".to_owned(), "the scheme must be ws or wss"),
+        ("ws://".to_owned(), "is no websocket URL"),
+        ("nonsense".to_owned(), "is no websocket URL"),
+        ("ws://no-such-host.invalid/".to_owned(), "check the name"),
+        (format!("ws://127.0.0.1:{closed}/"), "is it running"),
+        (format!("ws://127.0.0.1:{not_found}/"), "answered 404 instead of a websocket: \"nope\""),
+        (format!("ws://127.0.0.1:{many}/"), "no more connections for now (429)"),
+        (format!("ws://127.0.0.1:{blocked}/"), "blocked this machine for a time (418)"),
+        (format!("ws://127.0.0.1:{no_http}/"), "the handshake with"),
+        (format!("wss://127.0.0.1:{no_tls}/"), "does not speak TLS there"),
+    ] {
+        let error = internet().open(&opening(url.clone(), &[])).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{url}: {error}");
+        if let ConnectError::TooMany { told, .. } = error {
+            assert_eq!(told, Some(Duration::from_secs(7)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_says_nothing_is_given_up_in_time() {
+    let clock = testing::clock();
+    let (connector, server) = testing::network(&clock);
+    let opening = opening("ws://venue/".into(), &[]);
+    let (error, _wire) = tokio::join!(connector.open(&opening), server.dialled());
+    assert!(matches!(error, Err(ConnectError::Timeout { .. })), "{error:?}");
+    assert_eq!(clock.monotonic(), OPEN_TIMEOUT);
+}

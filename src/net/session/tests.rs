@@ -1,0 +1,124 @@
+use proptest::prelude::*;
+use tokio::io::AsyncWriteExt as _;
+
+use super::*;
+use crate::net::testing::{self, EPOCH, Peer};
+use crate::venue::Opening;
+
+/// A session and the other end of it.
+async fn pair(ping_every: Duration) -> (Session, Peer) {
+    let (connector, server) = testing::network(&testing::clock());
+    let opening = Opening { url: "ws://venue/".into(), messages: Vec::new(), ping_every };
+    let (session, peer) = tokio::join!(connector.open(&opening), server.accept());
+    (session.unwrap(), peer)
+}
+
+const NEVER: Duration = Duration::from_hours(1);
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_is_told_and_stamped() {
+    let (mut session, mut peer) = pair(NEVER).await;
+    tokio::time::advance(Duration::from_millis(5)).await;
+    peer.send("data").await;
+    peer.0.send(Message::Ping(Bytes::new())).await.unwrap();
+    peer.0.send(Message::text("text")).await.unwrap();
+    peer.close(1000, "enough").await;
+    let at = EPOCH.after(Duration::from_millis(5));
+    for expected in [
+        Incoming::Data { ts_recv: at, body: "data".into() },
+        Incoming::Proof { at },
+        Incoming::Data { ts_recv: at, body: "text".into() },
+        Incoming::Closed { at, why: Why::Close { code: Some(1000), reason: "enough".into() } },
+    ] {
+        assert_eq!(session.next().await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_go_out_however_much_comes_in() {
+    let (mut session, mut peer) = pair(Duration::from_secs(10)).await;
+    let pings = tokio::spawn(async move {
+        let mut pings = 0;
+        for n in 0..600_u32 {
+            peer.send(&n.to_string()).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            while let Some(Some(Ok(message))) = futures::FutureExt::now_or_never(peer.0.next()) {
+                pings += u32::from(matches!(message, Message::Ping(_)));
+            }
+        }
+        pings
+    });
+    while !matches!(session.next().await, Incoming::Closed { .. }) {}
+    // Every nine to ten seconds in a minute.
+    assert!((5..=6).contains(&pings.await.unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_it_ends() {
+    let head = |first: u8, length: u8| vec![first, length];
+    let ends: [(&str, Vec<u8>, &str); 6] = [
+        ("nothing", Vec::new(), "it ended without a close frame"),
+        ("half a frame", vec![0x82, 100, 1, 2], "it ended without a close frame"),
+        ("close 1001", vec![0x88, 2, 0x03, 0xe9], "the venue closed it with code 1001"),
+        ("no UTF-8 as text", vec![0x81, 2, 0xff, 0xfe], "the venue broke the websocket protocol"),
+        ("reserved bits", head(0xf2, 0), "the venue broke the websocket protocol"),
+        (
+            "a frame beyond the limit",
+            vec![0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0],
+            "the venue broke the websocket protocol: Space limit exceeded",
+        ),
+    ];
+    for (name, bytes, words) in ends {
+        let (mut session, peer) = pair(NEVER).await;
+        let mut wire = peer.0.into_inner();
+        wire.write_all(&bytes).await.unwrap();
+        drop(wire);
+        let end = session.next().await;
+        let Incoming::Closed { why, .. } = end else { panic!("{name}: {end:?}") };
+        assert!(why.to_string().starts_with(words), "{name}: {why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_is_polite_but_does_not_wait_for_ever() {
+    let (session, mut peer) = pair(NEVER).await;
+    let (told, ()) = tokio::join!(peer.0.next(), session.close());
+    assert!(matches!(told, Some(Ok(Message::Close(Some(_))))), "{told:?}");
+
+    let (session, _mute) = pair(NEVER).await;
+    let before = tokio::time::Instant::now();
+    session.close().await;
+    assert_eq!(before.elapsed(), CLOSE_TIMEOUT);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever bytes follow the handshake, each ends the session or becomes a message.
+    #[test]
+    fn no_bytes_make_a_panic(
+        raw in prop::collection::vec(any::<u8>(), 0..2_000),
+        messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..10),
+    ) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().start_paused(true).build().unwrap().block_on(async {
+            let (mut session, mut peer) = pair(NEVER).await;
+            for message in &messages {
+                peer.0.send(Message::binary(message.clone())).await.unwrap();
+            }
+            let mut wire = peer.0.into_inner();
+            wire.write_all(&raw).await.unwrap();
+            drop(wire);
+            let mut bodies = Vec::new();
+            loop {
+                match session.next().await {
+                    Incoming::Data { body, .. } => bodies.push(body.to_vec()),
+                    Incoming::Proof { .. } => {}
+                    Incoming::Closed { .. } => break,
+                }
+            }
+            prop_assert_eq!(&bodies[..messages.len()], &messages[..]);
+            Ok(())
+        })?;
+    }
+}

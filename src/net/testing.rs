@@ -1,0 +1,151 @@
+//! A network of two, in memory: it follows paused time to the microsecond, which sockets do not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+
+use super::clock::{Clock, TokioClock};
+use super::connect::Connector;
+use super::tls;
+use super::wire::{Dial, DialResult, Wire};
+use crate::model::time::Timestamp;
+
+/// What a test's clock shows at its start.
+pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// A clock that follows tokio's time.
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(TokioClock::starting_at(EPOCH))
+}
+
+/// A connector, and the place where its wires end.
+pub(crate) fn network(clock: &Arc<dyn Clock>) -> (Connector, Server) {
+    let (wires, dialled) = mpsc::channel(64);
+    let tls = tls::client_config(None).unwrap();
+    let dial = Arc::new(Memory { wires });
+    (
+        Connector::new(dial, tls, Arc::clone(clock)),
+        Server { dialled: Arc::new(Mutex::new(dialled)) },
+    )
+}
+
+#[derive(Debug)]
+struct Memory {
+    wires: mpsc::Sender<(Instant, DuplexStream)>,
+}
+
+impl Dial for Memory {
+    fn dial<'a>(&'a self, _host: &'a str, _port: u16) -> BoxFuture<'a, DialResult> {
+        Box::pin(async move {
+            let (ours, theirs) = tokio::io::duplex(64 * 1024);
+            match self.wires.send((Instant::now(), theirs)).await {
+                Ok(()) => Ok(Box::new(ours) as Box<dyn Wire>),
+                // The test has ended.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+/// The venue's end of the network.
+#[derive(Clone)]
+pub(crate) struct Server {
+    dialled: Arc<Mutex<mpsc::Receiver<(Instant, DuplexStream)>>>,
+}
+
+impl Server {
+    /// The next connection, before its handshake, and when it was dialled.
+    pub(crate) async fn dialled(&self) -> (Instant, DuplexStream) {
+        self.dialled.lock().await.recv().await.unwrap()
+    }
+
+    /// The next connection, open.
+    pub(crate) async fn accept(&self) -> Peer {
+        let (_, mut wire) = self.dialled().await;
+        shake_hands(&mut wire).await;
+        Peer(WebSocketStream::from_raw_socket(wire, Role::Server, None).await)
+    }
+
+    /// Answers the next connection with these bytes instead of a websocket; says when it came.
+    pub(crate) async fn answer(&self, bytes: &str) -> Instant {
+        let (at, mut wire) = self.dialled().await;
+        read_head(&mut wire).await;
+        wire.write_all(bytes.as_bytes()).await.unwrap();
+        at
+    }
+}
+
+/// Reads a request up to the empty line.
+pub(crate) async fn read_head(wire: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match wire.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Answers a websocket handshake; says what was asked.
+pub(crate) async fn shake_hands(wire: &mut impl Wire) -> String {
+    let head = read_head(wire).await;
+    let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: "));
+    let key =
+        key.or_else(|| head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")));
+    let accept = derive_accept_key(key.unwrap().as_bytes());
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    wire.write_all(answer.as_bytes()).await.unwrap();
+    head
+}
+
+/// The venue's end of one websocket.
+pub(crate) struct Peer(pub(crate) WebSocketStream<DuplexStream>);
+
+impl Peer {
+    /// Sends a binary message, as venues do; the other side may be gone.
+    pub(crate) async fn send(&mut self, body: &str) {
+        let message = Message::Binary(Bytes::copy_from_slice(body.as_bytes()));
+        if self.0.send(message).await.is_err() {
+            // The other side is gone, which is what some tests are about.
+        }
+    }
+
+    /// The next text message.
+    pub(crate) async fn text(&mut self) -> Option<String> {
+        while let Some(Ok(message)) = self.0.next().await {
+            if let Message::Text(text) = message {
+                return Some(text.to_string());
+            }
+        }
+        None
+    }
+
+    /// Answers pings for so long, or until the other side is gone.
+    pub(crate) async fn attend(&mut self, time: Duration) {
+        let gone = async { while let Some(Ok(_)) = self.0.next().await {} };
+        if tokio::time::timeout(time, gone).await.is_ok() {
+            // Gone early: what is left of the time passes all the same.
+        }
+    }
+
+    /// Sends a close frame.
+    pub(crate) async fn close(&mut self, code: u16, reason: &str) {
+        let frame = CloseFrame { code: code.into(), reason: reason.to_owned().into() };
+        if self.0.close(Some(frame)).await.is_err() {
+            // The other side is gone.
+        }
+    }
+}
