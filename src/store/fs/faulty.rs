@@ -11,8 +11,10 @@
 //! It is compiled for tests of this crate only: the tests that start the real program use a real
 //! disk, for they are about what the model leaves out.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod disk;
+
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +22,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rustix::io::Errno;
 
+use self::disk::{Disk, File, Needs, Rename};
 use super::{Fs, FsFile};
 
 /// A failure to come.
@@ -56,44 +59,6 @@ pub(crate) enum PowerLoss {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FaultyFs(Arc<Mutex<Disk>>);
 
-#[derive(Debug, Clone, Default)]
-struct Disk {
-    files: Vec<File>,
-    names: BTreeMap<PathBuf, usize>,
-    names_on_disk: BTreeMap<PathBuf, usize>,
-    renames: Vec<Rename>,
-    folders: BTreeSet<PathBuf>,
-    operations: u64,
-    fault: Option<Fault>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct File {
-    /// What a reader sees.
-    seen: Vec<u8>,
-    /// What the disk has or will have: zeros where a failed sync dropped bytes.
-    disk: Vec<u8>,
-    /// This much of it is on the disk.
-    synced: usize,
-}
-
-/// A change of names that no sync has reached yet: `file` under `to` (none: under no name), and
-/// no longer under `from`.
-#[derive(Debug, Clone)]
-struct Rename {
-    file: usize,
-    from: Option<PathBuf>,
-    to: Option<PathBuf>,
-}
-
-/// What an operation needs, and so which faults can strike it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needs {
-    Nothing,
-    Change,
-    Room,
-}
-
 impl FaultyFs {
     /// Plans a failure; one at a time.
     pub(crate) fn fail(&self, fault: Fault) {
@@ -105,6 +70,16 @@ impl FaultyFs {
     /// Ends all failures.
     pub(crate) fn heal(&self) {
         self.disk().fault = None;
+    }
+
+    /// Makes these bytes of a file unreadable.
+    pub(crate) fn spoil(&self, path: &Path, bytes: Range<usize>) {
+        self.disk().bad = Some((path.to_owned(), bytes));
+    }
+
+    /// Lists folders in another order from now on.
+    pub(crate) fn list_backwards(&self) {
+        self.disk().backwards = true;
     }
 
     /// Operations so far.
@@ -132,10 +107,10 @@ impl FaultyFs {
                 PowerLoss::Anything(_) => rng.random(),
             };
             if kept {
-                rename.apply(&mut disk.names_on_disk);
+                rename.apply(&mut disk.durable_names);
             }
         }
-        disk.names = disk.names_on_disk.clone();
+        disk.names = disk.durable_names.clone();
         for file in &mut disk.files {
             let unsynced = file.disk.len() - file.synced;
             let (kept, zeros) = match loss {
@@ -176,7 +151,7 @@ impl FaultyFs {
         disk.files.push(File { seen: bytes.to_vec(), disk: bytes.to_vec(), synced: bytes.len() });
         disk.folders.extend(path.ancestors().skip(1).map(Path::to_path_buf));
         disk.names.insert(path.to_owned(), file);
-        disk.names_on_disk.insert(path.to_owned(), file);
+        disk.durable_names.insert(path.to_owned(), file);
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -185,83 +160,6 @@ impl FaultyFs {
 
     fn handle(&self, file: usize) -> Box<dyn FsFile> {
         Box::new(FaultyFile { fs: self.clone(), file })
-    }
-}
-
-impl Disk {
-    /// Counts an operation. The error, where it fails, and whether it is done all the same.
-    fn strike(&mut self, needs: Needs) -> (Option<io::Error>, bool) {
-        let now = self.operations;
-        self.operations += 1;
-        let strikes = |fault: &Fault| {
-            now >= fault.after
-                && match fault.error {
-                    Errno::NOSPC => needs == Needs::Room,
-                    Errno::ROFS => needs != Needs::Nothing,
-                    _ => true,
-                }
-        };
-        let Some(fault) = self.fault.filter(strikes) else { return (None, true) };
-        if !fault.lasting {
-            self.fault = None;
-        }
-        (Some(fault.error.into()), fault.done)
-    }
-
-    /// An operation that is done whole or not at all.
-    fn operate<T>(
-        &mut self,
-        needs: Needs,
-        operation: impl FnOnce(&mut Self) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let (error, done) = self.strike(needs);
-        let outcome = if done { Some(operation(self)?) } else { None };
-        match (error, outcome) {
-            (Some(error), _) => Err(error),
-            (None, Some(outcome)) => Ok(outcome),
-            (None, None) => Err(io::ErrorKind::Other.into()),
-        }
-    }
-
-    fn find(&self, path: &Path) -> io::Result<usize> {
-        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn folder_of(&self, path: &Path) -> io::Result<()> {
-        let there = path.parent().is_some_and(|folder| self.folders.contains(folder));
-        if there { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
-    }
-
-    fn rename(&mut self, rename: Rename) {
-        rename.apply(&mut self.names);
-        self.renames.push(rename);
-    }
-
-    fn sync_folder(&mut self, folder: &Path) {
-        let (synced, rest) = std::mem::take(&mut self.renames)
-            .into_iter()
-            .partition(|rename: &Rename| rename.is_in(folder));
-        self.renames = rest;
-        for rename in synced {
-            rename.apply(&mut self.names_on_disk);
-        }
-    }
-}
-
-impl Rename {
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
-        if let Some(from) = &self.from
-            && names.get(from) == Some(&self.file)
-        {
-            names.remove(from);
-        }
-        if let Some(to) = &self.to {
-            names.insert(to.clone(), self.file);
-        }
-    }
-
-    fn is_in(&self, folder: &Path) -> bool {
-        [&self.from, &self.to].into_iter().flatten().any(|path| path.parent() == Some(folder))
     }
 }
 
@@ -287,6 +185,11 @@ impl Fs for FaultyFs {
             let seen = &disk.files[disk.find(path)?].seen;
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(seen.len());
             let until = from.saturating_add(length).min(seen.len());
+            if let Some((spoilt, bad)) = &disk.bad
+                && (path == spoilt && from < bad.end && bad.start < until)
+            {
+                return Err(Errno::IO.into());
+            }
             Ok(seen[from..until].to_vec())
         })
     }
@@ -349,8 +252,8 @@ impl Fs for FaultyFs {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         self.disk().operate(Needs::Nothing, |disk| {
-            let names = disk.names.keys();
-            Ok(names.filter(|path| path.parent() == Some(folder)).cloned().collect())
+            let names = disk.names.keys().filter(|path| path.parent() == Some(folder)).cloned();
+            Ok(if disk.backwards { names.rev().collect() } else { names.collect() })
         })
     }
 }

@@ -10,6 +10,10 @@ use super::format::{BadFileHeader, FileHeader};
 
 /// Bytes read at a time, unless a block is larger.
 const WINDOW_BYTES: usize = 64 * 1024;
+/// What a disk reads or fails to read as one.
+const PAGE_BYTES: u64 = 4096;
+/// Pages of a file that are tried though they cannot be read: each may take seconds.
+const BAD_PAGES_MAX: u32 = 16;
 /// This many zeros at the end of a bad block say that its end was never written: no packed body
 /// and no message of a venue ends so.
 const ZEROS: usize = 16;
@@ -85,7 +89,8 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Begins at the start of a file of `length` bytes whose name says that it starts with the
     /// frame `first`. Tells the file header, where it is good, and otherwise what is wrong with
-    /// it: its blocks can be read nevertheless. None: there is no whole header.
+    /// it: its blocks can be read nevertheless. None: the file was made, and nothing in it ever
+    /// synced.
     pub(super) fn begin(
         read: Read<'a>,
         length: u64,
@@ -103,20 +108,26 @@ impl<'a> Walk<'a> {
             Err(error) => Err(Fault::Unreadable(error.to_string())),
         };
         let offset = FILE_HEADER_BYTES as u64;
+        if header == Err(Fault::FileHeader) && window.is_zero_from(offset) {
+            return None;
+        }
         let salt = header.as_ref().ok().map(|header| header.salt);
         Some((Self { window, offset, salt, floor: first }, header))
     }
 
     /// The next block or stretch; none at the end.
     pub(super) fn next(&mut self) -> Option<Found> {
-        let (offset, left) = (self.offset, self.window.length.saturating_sub(self.offset));
-        if left == 0 {
+        let offset = self.offset;
+        if offset >= self.window.length {
             return None;
         }
         match self.header_at(offset) {
             Ok(Some(header)) => Some(self.block(offset, header)),
-            Ok(None) => Some(self.search(offset)),
-            Err(error) => Some(self.unreadable(offset, &error)),
+            Ok(None) => Some(self.search(offset, offset + 1, Fault::NoBlock)),
+            Err(error) => {
+                let fault = Fault::Unreadable(error.to_string());
+                Some(self.search(offset, next_page(offset), fault))
+            }
         }
     }
 
@@ -133,7 +144,8 @@ impl<'a> Walk<'a> {
     fn block(&mut self, offset: u64, header: BlockHeader) -> Found {
         let end = offset + header.length();
         if end > self.window.length || self.is_torn(offset, &header) {
-            return self.torn(offset);
+            self.offset = self.window.length;
+            return Found::Torn { offset };
         }
         self.offset = end;
         self.salt = Some(header.salt);
@@ -145,13 +157,15 @@ impl<'a> Walk<'a> {
     fn is_torn(&mut self, offset: u64, header: &BlockHeader) -> bool {
         let end = offset + header.length();
         let last = matches!(self.window.at(end, BLOCK_HEADER_BYTES), Ok(next) if is_zero(next))
-            && self.is_zero_from(end);
+            && self.window.is_zero_from(end);
         if !last {
             return false;
         }
+        let behind = usize::try_from(self.window.length - end).unwrap_or(usize::MAX);
+        let wanted = ZEROS.saturating_sub(behind).max(1);
         let body = self.window.at(offset + BLOCK_HEADER_BYTES as u64, length_of(header));
         body.is_ok_and(|body| {
-            let tail = body.get(body.len().saturating_sub(ZEROS)..).unwrap_or(body);
+            let tail = body.get(body.len().saturating_sub(wanted)..).unwrap_or(body);
             is_zero(tail) && crc32fast::hash(body) != header.body_crc
         })
     }
@@ -163,59 +177,55 @@ impl<'a> Walk<'a> {
         Ok(header.filter(|header| header.first >= floor && salt.is_none_or(|it| it == header.salt)))
     }
 
-    /// Looks for the next block behind `offset`, where there is none.
-    fn search(&mut self, offset: u64) -> Found {
-        let length = self.window.length;
-        if length - offset < BLOCK_HEADER_BYTES as u64 || self.is_zero_from(offset) {
-            return self.torn(offset);
+    /// Looks for the next block from `at` on, where at `offset` there is none.
+    fn search(&mut self, offset: u64, mut at: u64, mut fault: Fault) -> Found {
+        // A header that was cut off has nothing behind it, or nothing but zeros.
+        if self.window.is_zero_from(offset + BLOCK_HEADER_BYTES as u64) {
+            self.offset = self.window.length;
+            return Found::Torn { offset };
         }
-        let mut at = offset + 1;
-        while at < length {
-            let held = match self.window.from(at, BLOCK_HEADER_BYTES) {
-                Ok(held) => held,
-                Err(error) => return self.unreadable(offset, &error),
-            };
-            let found = held.windows(BLOCK_MAGIC.len()).position(|bytes| bytes == BLOCK_MAGIC);
-            let Some(found) = found else {
-                // The magic may lie across the border of what is held.
-                at += held.len().saturating_sub(BLOCK_MAGIC.len() - 1).max(1) as u64;
-                continue;
-            };
-            at += found as u64;
-            match self.header_at(at) {
-                Ok(Some(_)) => break,
-                Ok(None) => at += 1,
-                Err(error) => return self.unreadable(offset, &error),
-            }
-        }
-        let end = at.min(length);
-        self.offset = end;
-        Found::Damaged { offset, bytes: end - offset, fault: Fault::NoBlock }
-    }
-
-    fn is_zero_from(&mut self, offset: u64) -> bool {
-        let mut at = offset;
+        let mut bad_pages = 0;
         while at < self.window.length {
-            match self.window.at(at, WINDOW_BYTES) {
-                Ok(window) if is_zero(window) && !window.is_empty() => at += window.len() as u64,
-                Ok(_) | Err(_) => return false,
+            match self.step(at) {
+                Ok(Step::Block(found)) => {
+                    at = found;
+                    break;
+                }
+                Ok(Step::On(to)) => at = to,
+                Err(error) => {
+                    bad_pages += 1;
+                    fault = Fault::Unreadable(error.to_string());
+                    at = if bad_pages < BAD_PAGES_MAX { next_page(at) } else { u64::MAX };
+                }
             }
         }
-        true
+        self.offset = at.min(self.window.length);
+        Found::Damaged { offset, bytes: self.offset - offset, fault }
     }
 
-    fn torn(&mut self, offset: u64) -> Found {
-        self.offset = self.window.length;
-        Found::Torn { offset }
+    /// Looks through what is held from `at` on.
+    fn step(&mut self, at: u64) -> io::Result<Step> {
+        let held = self.window.from(at, BLOCK_HEADER_BYTES)?;
+        let found = held.windows(BLOCK_MAGIC.len()).position(|bytes| bytes == BLOCK_MAGIC);
+        let Some(found) = found else {
+            // The magic may lie across the border of what is held.
+            let clear = held.len().saturating_sub(BLOCK_MAGIC.len() - 1).max(1);
+            return Ok(Step::On(at + clear as u64));
+        };
+        let found = at + found as u64;
+        let header = self.header_at(found)?;
+        Ok(if header.is_some() { Step::Block(found) } else { Step::On(found + 1) })
     }
+}
 
-    /// Gives up the rest of the file: on a disk that cannot read, every further try may take
-    /// seconds.
-    fn unreadable(&mut self, offset: u64, error: &io::Error) -> Found {
-        self.offset = self.window.length;
-        let fault = Fault::Unreadable(error.to_string());
-        Found::Damaged { offset, bytes: self.window.length - offset, fault }
-    }
+/// How far a search came.
+enum Step {
+    Block(u64),
+    On(u64),
+}
+
+const fn next_page(at: u64) -> u64 {
+    (at / PAGE_BYTES + 1) * PAGE_BYTES
 }
 
 fn length_of(header: &BlockHeader) -> usize {
@@ -247,12 +257,11 @@ impl Window<'_> {
         let length = length.min(left);
         let skip = offset.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
         let skip = skip.filter(|skip| self.held.len().saturating_sub(*skip) >= length);
-        let skip = match skip {
-            Some(skip) => skip,
-            None => {
-                self.fill(offset, length.max(WINDOW_BYTES.min(left)))?;
-                0
-            }
+        let skip = if let Some(skip) = skip {
+            skip
+        } else {
+            self.fill(offset, length, left)?;
+            0
         };
         match self.held.get(skip..) {
             Some(held) if held.len() >= length => Ok(held),
@@ -261,10 +270,25 @@ impl Window<'_> {
         }
     }
 
-    fn fill(&mut self, offset: u64, length: usize) -> io::Result<()> {
+    fn is_zero_from(&mut self, offset: u64) -> bool {
+        let mut at = offset;
+        while at < self.length {
+            match self.at(at, WINDOW_BYTES) {
+                Ok(window) if is_zero(window) && !window.is_empty() => at += window.len() as u64,
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Reads a whole window, or where that fails, no more than the pages that `length` bytes lie
+    /// in: a bad page takes nothing with it. What failed for once is so tried again, too.
+    fn fill(&mut self, offset: u64, length: usize, left: usize) -> io::Result<()> {
         self.held.clear();
-        // Once more: what a disk cannot read now, it may be able to read at once.
-        self.held = (self.read)(offset, length).or_else(|_| (self.read)(offset, length))?;
+        let page = usize::try_from(PAGE_BYTES - offset % PAGE_BYTES).unwrap_or(WINDOW_BYTES);
+        let narrow = length.max(page.min(left));
+        let wide = length.max(WINDOW_BYTES.min(left));
+        self.held = (self.read)(offset, wide).or_else(|_| (self.read)(offset, narrow))?;
         self.start = offset;
         Ok(())
     }

@@ -120,8 +120,43 @@ fn a_file_zeroed_from_anywhere_gives_its_whole_blocks() {
             let survive = sample.untouched(&bytes);
             let report = check(&format!("zeros from {length}, {more}"), &bytes, &survive);
             let quiet = report.damaged.is_empty() && report.quarantined.is_empty();
-            assert!(quiet || length + 16 > sample.borders[BLOCKS], "{length}: {report:?}");
+            assert!(
+                quiet || length + 16 > sample.borders[BLOCKS],
+                "zeros from {length}: {report:?}"
+            );
         }
+    }
+}
+
+/// A disk that cannot read a page of a large file: what lies in it is lost, not what is around.
+#[test]
+fn a_bad_page_costs_the_blocks_in_it() {
+    let disk = FaultyFs::default();
+    let (mut journal, _) = open(&disk, 1, Options { segment_bytes: 1 << 20, ..SMALL }).unwrap();
+    let mut borders = vec![FILE_HEADER_BYTES];
+    for block in 0..12 {
+        let body = vec![b'x'; 30_000].into();
+        let frame = crate::model::frame::Frame { body, ..frame(block + 1, 0) };
+        journal.append(&frame).unwrap();
+        journal.sync().unwrap();
+        borders.push(disk.bytes(&path()).len());
+    }
+    let length = borders[12];
+    for page in 0..=length / 4096 {
+        let bad = page * 4096..((page + 1) * 4096).min(length);
+        let disk = disk.kill();
+        disk.spoil(&path(), bad.clone());
+        let (mut journal, found, report) = recover(&disk, 1);
+        let stands = |block: &u64| {
+            let block = usize::try_from(*block).unwrap();
+            borders[block] <= bad.start || borders[block - 1] >= bad.end
+        };
+        let expected: Vec<_> = (1..=12).filter(stands).collect();
+        assert_eq!(sequences(&found), expected, "page {page}");
+        let unreadable = |it: &super::super::Damage| matches!(it.fault, Some(Fault::Unreadable(_)));
+        assert!(report.damaged.iter().all(unreadable), "page {page}: {report:?}");
+        assert!(!report.damaged.is_empty() && report.torn.is_empty(), "page {page}");
+        assert_eq!(journal.release(u64::MAX, &Keep::Nothing).unwrap().quarantined, 1);
     }
 }
 
@@ -248,7 +283,8 @@ const CORRUPTIONS: &[Corruption] = &[
         ALL,
         Said::Damaged(&[Fault::FileHeader]),
     ),
-    ("zeros only", |s| vec![0; s.bytes.len()], &[], Said::Quarantined(Fault::FileHeader)),
+    ("zeros only", |s| vec![0; s.bytes.len()], &[], Said::Torn),
+    ("noise only", |s| vec![0xa5; s.bytes.len()], &[], Said::Quarantined(Fault::FileHeader)),
     (
         "no block left",
         |s| changed(s, |bytes| s.borders[..4].iter().for_each(|at| bytes[at + 9] ^= 1)),

@@ -118,6 +118,8 @@ fn a_failure_that_passes_loses_nothing() {
                 }
                 assert!(outcome.is_ok(), "{what}");
                 assert_eq!((came.appended, came.durable), (31, 31), "{what}");
+                let (_, _, report) = recover(&disk.kill(), 1);
+                assert!(report.torn.is_empty() && report.damaged.is_empty(), "{what}: {report:?}");
                 for loss in (0..4).map(PowerLoss::Anything) {
                     assert_eq!(check(&what, &disk.crash(loss), came).len(), 8, "{what}");
                 }
@@ -173,7 +175,7 @@ fn a_start_that_fails_can_be_made_again() {
         let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
         write(&mut journal, 1, last, 0);
         journal.append(&frame(last, 0)).unwrap();
-        disk.fail(Fault { after: 2, error: Errno::IO, lasting: true, done: true });
+        disk.fail(Fault { after: 1, error: Errno::IO, lasting: true, done: false });
         assert!(journal.sync().is_err());
         let left = disk.crash(PowerLoss::Keeps { bytes: 30, names: true, zeros: false });
         left.put("/data/journal/00000000000000000000.vtj".as_ref(), b"not a segment");

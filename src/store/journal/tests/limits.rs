@@ -39,7 +39,8 @@ fn what_waits_for_a_bad_disk_has_a_limit() {
     let options = Options { pending_bytes: 1_000, ..SMALL };
     let (mut journal, _) = open(&disk, 1, options).unwrap();
     disk.fail(Fault { after: 0, error: Errno::NOSPC, lasting: true, done: false });
-    let taken = (1..).take_while(|sequence| journal.append(&frame(*sequence, 0)).is_ok()).count();
+    let taken =
+        (1..100).take_while(|sequence| journal.append(&frame(*sequence, 0)).is_ok()).count();
     assert!((5..20).contains(&taken) && journal.pending_bytes() <= 1_000);
     assert!(matches!(journal.sync(), Err(JournalError::Disk { action: "make", .. })));
     disk.heal();
@@ -71,7 +72,7 @@ fn released_files_are_moved_by_day_and_the_open_one_stays() {
 }
 
 #[test]
-fn a_file_in_use_gives_back_what_it_does_not_need() {
+fn files_are_read_and_released_in_the_order_of_their_frames() {
     let disk = FaultyFs::default();
     let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
     for block in 0..10 {
@@ -80,6 +81,7 @@ fn a_file_in_use_gives_back_what_it_does_not_need() {
     journal.roll();
     assert!(disk.files().len() > 2, "{:?}", disk.files());
     let left = disk.crash(PowerLoss::Keeps { bytes: 0, names: false, zeros: false });
+    left.list_backwards();
     let (mut journal, frames, report) = recover(&left, 17);
     assert_eq!(frames.len(), 14);
     assert_eq!(report.files, disk.files().len() as u64);
