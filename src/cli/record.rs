@@ -24,9 +24,10 @@ use crate::ingest::writer::{Writer, WriterError, WriterOptions};
 use crate::model::spelling::hint;
 use crate::net::budget::{Budget, Rates};
 use crate::net::clock::{Clock, SystemClock};
-use crate::net::connect::{Connector, Internet};
+use crate::net::connect::Connector;
 use crate::net::http::Http;
 use crate::net::tls;
+use crate::net::wire::Internet;
 use crate::store::fs::RealFs;
 use crate::store::journal::{Keep, Options as JournalOptions};
 use crate::store::paths::Paths;
@@ -173,6 +174,7 @@ fn setup(
         lines: u32::from(config.lines),
         max_age: (config.connection_age.0 > Duration::ZERO).then_some(config.connection_age.0),
         poll_every: config.markets_poll.0,
+        list_patience: supervisor::LIST_PATIENCE,
         next_session: writer.next_session(),
         fallback: writer.listed(venue.name()),
         connector: Connector::new(Arc::new(Internet), Arc::clone(&tls), Arc::clone(&clock)),
