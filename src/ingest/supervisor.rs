@@ -30,7 +30,7 @@ use crate::net::http::Http;
 use crate::venue::Venue;
 
 /// How often the time is told.
-pub const TICK_EVERY: Duration = Duration::from_millis(100);
+pub const TICK_EVERY: Duration = Duration::from_millis(25);
 /// How often the list of markets is asked for, where the configuration does not say.
 pub const POLL_EVERY: Duration = Duration::from_mins(1);
 /// How long the first list may take, all tries together, where the configuration does not say.

@@ -51,6 +51,9 @@ use crate::store::sweep::SweepError;
 /// Events that are taken from the queue at once.
 const BATCH: usize = 1_024;
 
+/// How often candles are looked through for those that are over, and progress is told.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// How the writer works.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
@@ -151,6 +154,8 @@ pub struct Writer {
     trouble: Trouble,
     /// The latest time that an event told.
     now: Timestamp,
+    /// When candles were last looked through, and progress told.
+    looked: Timestamp,
     /// When the oldest frame arrived that the journal has not synced.
     unsynced_since: Option<Timestamp>,
     next_frame: u64,
@@ -172,11 +177,6 @@ impl Writer {
         self.progress.subscribe()
     }
 
-    /// How often [`Event::Tick`] should come for `sync_interval` to hold.
-    pub fn tick_every(options: &WriterOptions) -> Duration {
-        (options.sync_interval / 4).max(Duration::from_millis(1))
-    }
-
     /// Takes events until all senders are gone, then seals everything.
     ///
     /// # Errors
@@ -190,6 +190,11 @@ impl Writer {
             }
             self.catch_up()?;
         }
+        self.end()
+    }
+
+    /// Seals everything there is.
+    fn end(mut self) -> Result<Progress, WriterError> {
         self.ripen(true);
         self.persist(Self::sync)?;
         // Its last file holds nothing that is not published after this: it can go as well.
@@ -253,13 +258,16 @@ impl Writer {
         if self.unsynced_since.is_some_and(|since| self.now.since(since) >= patience) {
             self.persist(Self::sync)?;
         }
-        self.ripen(false);
+        if self.now.since(self.looked) >= LOOK_EVERY {
+            self.looked = self.now;
+            self.ripen(false);
+            self.show();
+        }
         if self.buffers.due(self.options.seal, self.now) {
             self.persist(Self::seal)?;
         } else if self.presence.has_news() {
             self.persist(Self::tell_presence)?;
         }
-        self.show();
         Ok(())
     }
 

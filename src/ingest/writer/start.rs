@@ -72,6 +72,7 @@ impl Writer {
             unread: UnreadSpans::default(),
             pending: Change::default(),
             trouble: Trouble::default(),
+            looked: Timestamp::MIN,
             unsynced_since: None,
             scratch: Vec::new(),
             told: Progress::default(),
