@@ -209,8 +209,10 @@ fn connect_read(path: &Path) -> rusqlite::Result<Connection> {
     log.push("-wal");
     match first {
         Err(e)
-            if e.sqlite_error_code() == Some(ErrorCode::CannotOpen)
-                && !Path::new(&log).exists() =>
+            if matches!(
+                e.sqlite_error_code(),
+                Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)
+            ) && !Path::new(&log).exists() =>
         {
             let name = uri(path);
             Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_URI).and_then(probe)

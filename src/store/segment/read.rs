@@ -1,4 +1,7 @@
 //! Reading parts back: what their footer says, their checksum, and (inside the store) their rows.
+//!
+//! Invariant: a part is read only after its BLAKE3 was found to be that of the catalog. Parquet's
+//! reader is not made for damaged bytes: some make it panic, others make it tell wrong values.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,9 +15,10 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::layout::{self, key};
-use super::{FORMAT_VERSION, SegmentError};
+use super::{FORMAT_VERSION, Segment, SegmentError};
 use crate::model::subscription::Stream;
 use crate::store::fs::Fs;
+use crate::store::paths::Paths;
 
 /// Bytes read at once where the length of what is wanted is not known.
 const BLOCK_BYTES: usize = 64 << 10;
@@ -30,13 +34,13 @@ pub struct Footer {
     pub format_version: u32,
 }
 
-/// Reads the footer of the part at `path`.
+/// Reads the footer of a published part, if the part is still what was published.
 ///
 /// # Errors
 ///
-/// When the disk says no, or the file is no part.
-pub fn footer(fs: &Arc<dyn Fs>, path: &Path) -> Result<Footer, SegmentError> {
-    Part::open(fs, path)?.footer()
+/// When the disk says no, or the part is damaged.
+pub fn footer(fs: &Arc<dyn Fs>, paths: &Paths, segment: &Segment) -> Result<Footer, SegmentError> {
+    Part::open(fs, paths, segment)?.footer()
 }
 
 /// The bytes in the file at `path` and their BLAKE3 in hexadecimal.
@@ -63,13 +67,23 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Opens the part at `path`.
-    pub(crate) fn open(fs: &Arc<dyn Fs>, path: &Path) -> Result<Self, SegmentError> {
-        let length = fs.length(path).map_err(SegmentError::disk("open", path))?;
-        let disk = Disk { fs: fs.clone(), path: path.into(), length };
+    /// Opens a published part, after all of its bytes were found to be those that were published.
+    pub(crate) fn open(
+        fs: &Arc<dyn Fs>,
+        paths: &Paths,
+        segment: &Segment,
+    ) -> Result<Self, SegmentError> {
+        let path = paths.part(&segment.name);
+        let (length, blake3) = checksum(fs.as_ref(), &path)?;
+        if (length, &blake3) != (segment.bytes, &segment.blake3) {
+            let Segment { bytes, blake3, .. } = segment;
+            let detail = format!("it was published with {bytes} bytes and BLAKE3 {blake3}");
+            return Err(SegmentError::Damaged { path, detail });
+        }
+        let disk = Disk { fs: fs.clone(), path: path.as_path().into(), length };
         let builder = ParquetRecordBatchReaderBuilder::try_new(disk)
-            .map_err(|e| SegmentError::reading(path, e))?;
-        Ok(Self { path: path.to_owned(), builder })
+            .map_err(|e| SegmentError::reading(&path, e))?;
+        Ok(Self { path, builder })
     }
 
     fn footer(&self) -> Result<Footer, SegmentError> {

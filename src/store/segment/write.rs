@@ -13,7 +13,7 @@ use parquet::file::metadata::KeyValue;
 use super::batch::{BATCH_ROWS, Batches};
 use super::layout::{self, key};
 use super::merge::{Keys, Merge, Source};
-use super::read::{Part, checksum};
+use super::read::Part;
 use super::{Ends, FORMAT_VERSION, Segment, SegmentError};
 use crate::model::record::Row;
 use crate::model::time::Timestamp;
@@ -142,7 +142,7 @@ fn write_tmp(
     Ok((segment, merge.dropped))
 }
 
-/// The bases, each checked to be what was published.
+/// The rows of the bases.
 fn bases<'a>(
     fs: &Arc<dyn Fs>,
     paths: &Paths,
@@ -150,20 +150,11 @@ fn bases<'a>(
 ) -> Result<Vec<Source<'a>>, SegmentError> {
     let Contents { name, bases, .. } = *contents;
     let open = |base: &Base<'a>| {
-        let (published, path) = (base.segment, paths.part(&base.segment.name));
-        if *name == published.name {
+        if *name == base.segment.name {
             return Err(misfit(name, "it cannot be its own base".to_owned()));
         }
-        let found = checksum(fs.as_ref(), &path)?;
-        if found != (published.bytes, published.blake3.clone()) {
-            let detail = format!(
-                "it was published with {} bytes and BLAKE3 {}",
-                published.bytes, published.blake3
-            );
-            return Err(SegmentError::Damaged { path, detail });
-        }
-        let batches = Part::open(fs, &path)?.batches(name.stream, BATCH_ROWS)?;
-        Ok(Source::new(batches, Some(base.drop)))
+        let part = Part::open(fs, paths, base.segment)?;
+        Ok(Source::new(part.batches(name.stream, BATCH_ROWS)?, Some(base.drop)))
     };
     bases.iter().map(open).collect()
 }

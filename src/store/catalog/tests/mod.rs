@@ -2,6 +2,8 @@
 
 mod questions;
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +17,9 @@ use crate::model::subscription::Stream;
 use crate::model::time::{HOUR_US, SECOND_US, Timestamp};
 use crate::store::paths::PartName;
 use crate::store::segment::{Ends, Segment};
+
+/// The user who owns nothing.
+const NOBODY: u32 = 65_534;
 
 fn home() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -218,7 +223,10 @@ fn what_is_published_is_found_after_a_restart() {
     assert_eq!((start.next_segment, start.next_frame), (8, 100));
     assert_eq!(start.carries, next.carries[1..]);
     assert_eq!((start.open_gaps.len(), start.unclosed.len()), (0, 0));
-    assert_eq!(start.proven[0].until, at(80), "a closed session closes its spans");
+    assert_eq!(start.proven[0].until, at(80));
+    let open = "SELECT count(*) FROM live WHERE to_us IS NULL";
+    let open: i64 = catalog.db.query_row(open, [], |row| row.get(0)).unwrap();
+    assert_eq!(open, 0, "a closed session closes its spans");
     let retired = catalog.retired().unwrap();
     assert_eq!(retired.iter().map(|one| one.number).collect::<Vec<_>>(), [1]);
     let known = |number| catalog.knows(&segment(Stream::Trade, number, 10, 20).name).unwrap();
@@ -305,15 +313,55 @@ fn others_read_while_one_writes() {
     let synchronous: i64 =
         catalog.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
     assert_eq!((mode.as_str(), synchronous), ("wal", 2));
-    let told_before = told(&catalog);
-    drop(reader);
-    drop(catalog);
+}
 
-    // A folder where this user may make no files: SQLite cannot make the one it shares.
-    let mut shared = path.clone().into_os_string();
-    shared.push("-shm");
-    std::fs::create_dir(&shared).unwrap();
-    assert_eq!(told(&Catalog::open_read(&path).unwrap()), told_before);
+const CHILD: &str = "VERITAPE_TEST_READ_CATALOG";
+
+/// Not a test of its own: what the child process of the next one runs.
+#[test]
+fn reads_for_the_parent() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    print!("{}", told(&Catalog::open_read(Path::new(&path)).unwrap()));
+}
+
+#[test]
+fn a_user_who_may_only_read_can_read() {
+    let (folder, path) = home();
+    let mut catalog = Catalog::open(&path).unwrap();
+    catalog.publish(&everything()).unwrap();
+    let expected = told(&catalog);
+    let closed = |mode| {
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    closed(0o555);
+    // With a recorder, whose files for sharing are there, and without one.
+    for catalog in [Some(catalog), None] {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", "store::catalog::tests::reads_for_the_parent", "--nocapture"])
+            .env(CHILD, &path);
+        if rustix::process::getuid().is_root() {
+            child.uid(NOBODY).gid(NOBODY);
+        }
+        match child.output() {
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+                println!("skipped: another user may not run this binary");
+            }
+            output => {
+                let output = output.unwrap();
+                let text = String::from_utf8_lossy(&output.stdout);
+                assert!(
+                    text.contains(&expected),
+                    "{text}{}",
+                    String::from_utf8_lossy(&output.stderr)
+                );
+            }
+        }
+        closed(0o755);
+        drop(catalog);
+        closed(0o555);
+    }
+    closed(0o755);
 }
 
 #[test]

@@ -58,14 +58,12 @@ fn a_damaged_base_is_not_taken_for_true() {
     let next = sample::name(Stream::Trade, 2);
     let attempt = || home.write(&next, &rows, &bases);
 
-    for (bytes, what) in [
-        ([&whole[..100], &[whole[100] ^ 1], &whole[101..]].concat(), "damaged"),
-        (whole[..whole.len() - 1].to_vec(), "damaged"),
-        (Vec::new(), "damaged"),
-    ] {
+    let mut damaged = vec![whole[..whole.len() - 1].to_vec(), Vec::new()];
+    damaged.extend((0..whole.len()).step_by(31).map(|place| flipped(&whole, place)));
+    for bytes in damaged {
         std::fs::write(&path, bytes).unwrap();
         let error = attempt().unwrap_err();
-        assert!(error.to_string().contains(what) && !error.is_disk(), "{error}");
+        assert!(error.to_string().contains("is damaged") && !error.is_disk(), "{error}");
     }
     std::fs::remove_file(&path).unwrap();
     assert!(attempt().unwrap_err().is_disk());
@@ -75,16 +73,40 @@ fn a_damaged_base_is_not_taken_for_true() {
     // A base of another stream is no base, and none is its own.
     assert!(matches!(home.write(&name, &rows, &bases), Err(SegmentError::Misfit { .. })));
     let other = sample::name(Stream::Ticker, 3);
-    assert!(matches!(home.write(&other, &[], &bases), Err(SegmentError::Damaged { .. })));
+    let error = home.write(&other, &[], &bases).unwrap_err().to_string();
+    assert!(error.contains("its columns (format 1) are not those of ticker"), "{error}");
+}
+
+fn flipped(whole: &[u8], place: usize) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    bytes[place] ^= 1 << (place % 8);
+    bytes
+}
+
+#[test]
+fn no_flipped_byte_is_read() {
+    let home = Home::new();
+    for stream in [Stream::Trade, Stream::Orderbook, Stream::Unread] {
+        let segment = home.publish(&sample::name(stream, 1), &sample::rows(stream));
+        let path = home.paths.part(&segment.name);
+        let whole = std::fs::read(&path).unwrap();
+        for place in (0..whole.len()).step_by(5) {
+            std::fs::write(&path, flipped(&whole, place)).unwrap();
+            let error = footer(&home.fs, &home.paths, &segment).unwrap_err();
+            assert!(matches!(error, SegmentError::Damaged { .. }), "{error}");
+        }
+    }
 }
 
 #[test]
 fn what_is_no_part_is_named() {
     let home = Home::new();
-    let path = home.paths.data().join("x");
+    let mut segment = home.publish(&sample::name(Stream::Trade, 1), &sample::rows(Stream::Trade));
+    let path = home.paths.part(&segment.name);
     for bytes in [&b""[..], b"PAR1", b"PAR1\xff\xff\xff\xffPAR1", &[0; 100]] {
         std::fs::write(&path, bytes).unwrap();
-        let error = footer(&home.fs, &path).unwrap_err();
+        (segment.bytes, segment.blake3) = checksum(home.fs.as_ref(), &path).unwrap();
+        let error = footer(&home.fs, &home.paths, &segment).unwrap_err();
         assert!(
             matches!(&error, SegmentError::Damaged { path: named, .. } if *named == path),
             "{error}"

@@ -79,8 +79,8 @@ fn check_chunk(chunk: &ColumnChunkMetaData, kind: Kind, what: &str) {
 fn the_footer_says_what_the_file_is() {
     let home = Home::new();
     let name = sample::name(Stream::Trade, 1);
-    home.publish(&name, &sample::rows(Stream::Trade));
-    let part = Part::open(&home.fs, &home.paths.part(&name)).unwrap();
+    let segment = home.publish(&name, &sample::rows(Stream::Trade));
+    let part = Part::open(&home.fs, &home.paths, &segment).unwrap();
     for (key, value) in [
         ("veritape.format_version", "1"),
         ("veritape.venue", "upbit"),
@@ -120,5 +120,5 @@ fn long_files_have_several_row_groups() {
     let groups: Vec<i64> =
         metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(groups, [count - 1, 1]);
-    assert_eq!(home.rows(&name), in_order(&rows));
+    assert_eq!(home.rows(&segment), in_order(&rows));
 }

@@ -43,8 +43,8 @@ fn check(bases: &[(Vec<Row>, Keys)], rows: &[Row]) {
     let all: usize = bases.iter().map(|(rows, _)| rows.len()).sum();
     assert_eq!(written.dropped(), (all + rows.len() - expected.len()) as u64);
     assert_eq!(written.segment().rows, expected.len() as u64);
-    written.publish(home.fs.as_ref()).unwrap();
-    assert_eq!(home.rows(&name), in_order(&expected));
+    let segment = written.publish(home.fs.as_ref()).unwrap();
+    assert_eq!(home.rows(&segment), in_order(&expected));
 }
 
 #[test]
