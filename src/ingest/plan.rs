@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::model::market::Market;
+use crate::model::spelling::{hint, nearest};
 use crate::model::subscription::{Stream, Subscription};
 use crate::venue::{BadSubscription, Venue};
 
@@ -46,14 +47,14 @@ pub enum PlanError {
     #[error("no market was asked for; give codes, a pattern such as 'KRW-*', or all")]
     NoMarkets,
     /// The venue has no such live stream.
-    #[error("{venue} has no live stream {stream:?}; did you mean {nearest:?}? It has {offered}")]
+    #[error("{venue} has no live stream {stream:?}{hint} It has {offered}")]
     UnknownStream {
         /// The venue.
         venue: &'static str,
         /// What was asked for.
         stream: String,
-        /// The live stream with the most similar name.
-        nearest: &'static str,
+        /// The live stream with the most similar name, as a question.
+        hint: String,
         /// Its live streams.
         offered: String,
     },
@@ -313,11 +314,11 @@ fn live_stream(venue: &dyn Venue, word: &str) -> Result<Stream, PlanError> {
     if let Some(stream) = live(venue).find(|stream| stream.name() == word) {
         return Ok(stream);
     }
-    let nearest = nearest(&word, live(venue).map(Stream::name)).unwrap_or("trade");
+    let hint = hint(&word, live(venue).map(Stream::name));
     Err(PlanError::UnknownStream {
         venue: venue.name(),
         stream: word,
-        nearest,
+        hint,
         offered: offered(venue),
     })
 }
@@ -336,22 +337,8 @@ fn check_listed(
     Err(PlanError::UnknownMarket {
         venue: venue.name(),
         code: code.to_owned(),
-        nearest: nearest(market.as_str(), codes.into_iter()).map(str::to_owned),
+        nearest: nearest(market.as_str(), codes).map(str::to_owned),
     })
-}
-
-/// The most similar one; the first of several.
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let mut best: Option<(f64, &'a str)> = None;
-    for one in known {
-        // `book` means `orderbook`, whatever else has its letters.
-        let within = !word.is_empty() && (one.contains(word) || word.contains(one));
-        let score = if within { 1.0 } else { strsim::jaro_winkler(word, one) };
-        if best.is_none_or(|(most, _)| score > most) {
-            best = Some((score, one));
-        }
-    }
-    best.map(|(_, one)| one)
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use crate::model::subscription::{Stream, Subscription};
 
 /// Silence is never declared before so long.
 pub const SILENCE_FLOOR: Duration = Duration::from_secs(5);
-/// Beats that must have been seen before silence means anything.
+/// Beats that must have been seen before silence means anything at all.
+const FEW: u64 = 5;
+/// Beats from which on they are trusted; with fewer, silence has to be longer in proportion.
 const ENOUGH: u64 = 20;
 /// Frames closer than this are one beat: twenty trades of one order say nothing of the next.
 const BEAT: Duration = Duration::from_millis(100);
@@ -77,16 +79,17 @@ impl Rhythm {
     #[must_use]
     pub fn threshold(&self) -> Option<Duration> {
         let beats: u64 = self.pages.iter().map(|page| page.beats).sum();
-        if beats < ENOUGH {
+        if beats < FEW {
             return None;
         }
+        let doubt = u32::try_from(ENOUGH.div_ceil(beats.min(ENOUGH))).unwrap_or(1);
         let sum: Duration = self.pages.iter().map(|page| page.sum).sum();
         let mean = sum / u32::try_from(beats).unwrap_or(u32::MAX);
         let longest = self.pages.iter().map(|page| page.longest).max().unwrap_or_default();
         Some(
             SILENCE_FLOOR
-                .max(mean.saturating_mul(TIMES_MEAN))
-                .max(longest.saturating_mul(TIMES_LONGEST)),
+                .max(mean.saturating_mul(TIMES_MEAN * doubt))
+                .max(longest.saturating_mul(TIMES_LONGEST * doubt)),
         )
     }
 
@@ -171,13 +174,15 @@ mod tests {
         type Row = (&'static str, &'static [(u64, u64, bool)], Option<u64>);
         let table: &[Row] = &[
             ("nothing", &[], None),
-            ("too little", &[(20, 200, false)], None),
+            ("too little", &[(5, 200, false)], None),
+            ("few", &[(6, 2_000, false)], Some(80_000)),
+            ("nearly enough", &[(20, 2_000, false)], Some(40_000)),
             ("busy", &[(21, 200, false)], Some(5_000)),
-            ("very busy", &[(2_000, 1, false)], None),
+            ("very busy", &[(2_000, 1, false)], Some(5_000)),
             ("very busy for longer", &[(4_000, 1, false)], Some(5_000)),
             ("slow", &[(30, 2_000, false)], Some(20_000)),
             ("one long pause", &[(500, 200, false), (1, 8_000, false)], Some(24_000)),
-            ("one burst is one beat", &[(1_000, 0, false), (15, 3_000, false)], None),
+            ("one burst is one beat", &[(1_000, 0, false), (15, 3_000, false)], Some(60_000)),
             ("answers teach nothing", &[(855, 10, true)], None),
             ("answers first", &[(855, 10, true), (21, 600, false)], Some(6_000)),
             (
