@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use super::super::{JournalError, Keep, Options};
 use super::{SMALL, frame, open, recover, write};
 use crate::model::frame::Frame;
-use crate::store::fs::faulty::{Fault, FaultyFs, PowerLoss};
+use crate::store::fs::faulty::{Fault, FaultyFs, Outcome, PowerLoss};
 
 #[test]
 fn a_frame_that_does_not_follow_is_not_taken() {
@@ -38,7 +38,7 @@ fn what_waits_for_a_bad_disk_has_a_limit() {
     let disk = FaultyFs::default();
     let options = Options { pending_bytes: 1_000, ..SMALL };
     let (mut journal, _) = open(&disk, 1, options).unwrap();
-    disk.fail(Fault { after: 0, error: Errno::NOSPC, lasting: true, done: false });
+    disk.fail(Fault { after: 0, error: Errno::NOSPC, lasting: true, outcome: Outcome::Undone });
     let taken =
         (1..100).take_while(|sequence| journal.append(&frame(*sequence, 0)).is_ok()).count();
     assert!((5..20).contains(&taken) && journal.pending_bytes() <= 1_000);
