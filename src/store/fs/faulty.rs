@@ -265,6 +265,13 @@ impl Fs for FaultyFs {
         })
     }
 
+    fn folders(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        self.disk().operate(Needs::Nothing, |disk| {
+            let folders = disk.folders.iter();
+            Ok(folders.filter(|path| path.parent() == Some(folder)).cloned().collect())
+        })
+    }
+
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         self.disk().operate(Needs::Nothing, |disk| {
             let names = disk.names.keys().filter(|path| path.parent() == Some(folder)).cloned();
