@@ -35,8 +35,23 @@ pub(crate) struct Fault {
     pub(crate) error: Errno,
     /// Whether it strikes every later operation too, until [`FaultyFs::heal`].
     pub(crate) lasting: bool,
-    /// Whether the operation is done nevertheless; a write, by its half.
-    pub(crate) done: bool,
+    /// What becomes of the operation all the same.
+    pub(crate) outcome: Outcome,
+}
+
+/// What becomes of an operation that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing: as if the process had died before it.
+    Undone,
+    /// Nothing, and a sync drops for good what it was for.
+    Dropped,
+    /// It is done nevertheless; a write, by its half.
+    Done,
+}
+
+impl Outcome {
+    pub(crate) const ALL: [Self; 3] = [Self::Undone, Self::Dropped, Self::Done];
 }
 
 /// What a power loss leaves of what was not synced.
@@ -250,6 +265,13 @@ impl Fs for FaultyFs {
         })
     }
 
+    fn folders(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        self.disk().operate(Needs::Nothing, |disk| {
+            let folders = disk.folders.iter();
+            Ok(folders.filter(|path| path.parent() == Some(folder)).cloned().collect())
+        })
+    }
+
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         self.disk().operate(Needs::Nothing, |disk| {
             let names = disk.names.keys().filter(|path| path.parent() == Some(folder)).cloned();
@@ -276,16 +298,16 @@ struct FaultyFile {
 impl Write for FaultyFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut disk = self.fs.disk();
-        let (error, done) = disk.strike(Needs::Room);
-        let file = &mut disk.files[self.file];
-        let written = match (&error, done) {
-            (None, _) => bytes,
-            (Some(_), true) => &bytes[..bytes.len() / 2],
-            (Some(_), false) => &[],
+        let struck = disk.strike(Needs::Room);
+        let written = match &struck {
+            Ok(()) => bytes,
+            Err((_, Outcome::Done)) => &bytes[..bytes.len() / 2],
+            Err((_, Outcome::Undone | Outcome::Dropped)) => &[],
         };
+        let file = &mut disk.files[self.file];
         file.seen.extend_from_slice(written);
         file.disk.extend_from_slice(written);
-        error.map_or(Ok(bytes.len()), Err)
+        struck.map_or_else(|(error, _)| Err(error), |()| Ok(bytes.len()))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -296,18 +318,22 @@ impl Write for FaultyFile {
 impl FsFile for FaultyFile {
     fn sync(&mut self) -> io::Result<()> {
         let mut disk = self.fs.disk();
-        let (error, done) = disk.strike(Needs::Room);
+        let struck = disk.strike(Needs::Room);
         let file = &mut disk.files[self.file];
-        let synced = file.synced;
-        if !done {
-            file.disk[synced..].fill(0);
-        }
-        match error {
-            None => {
+        match struck {
+            Ok(()) => {
                 file.synced = file.disk.len();
                 Ok(())
             }
-            Some(error) => Err(error),
+            Err((error, outcome)) => {
+                let synced = file.synced;
+                match outcome {
+                    Outcome::Undone => {}
+                    Outcome::Dropped => file.disk[synced..].fill(0),
+                    Outcome::Done => file.synced = file.disk.len(),
+                }
+                Err(error)
+            }
         }
     }
 

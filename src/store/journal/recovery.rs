@@ -96,6 +96,7 @@ pub struct Recovery {
     next: u64,
     /// Where the known sequences end.
     end: u64,
+    whole_from: Option<u64>,
     report: RecoveryReport,
 }
 
@@ -108,6 +109,7 @@ impl fmt::Debug for Recovery {
 impl Recovery {
     pub(super) fn over(fs: Arc<dyn Fs>, survey: Survey, from: u64) -> Self {
         let end = survey.segments.iter().map(|segment| segment.end).max().unwrap_or(0);
+        let whole_from = survey.whole_from();
         Self {
             fs,
             files: survey.segments.into(),
@@ -115,14 +117,16 @@ impl Recovery {
             frames: None,
             next: from,
             end,
+            whole_from,
             report: survey.report,
         }
     }
 
-    /// The lowest sequence that its files can give; none where there is no file.
+    /// The sequence from which on its files can give every frame up to the last; none where they
+    /// cannot, or where there is doubt: what only they could give again must then not be removed.
     #[must_use]
-    pub fn first_sequence(&self) -> Option<u64> {
-        self.files.front().map(|segment| segment.first)
+    pub const fn first_sequence(&self) -> Option<u64> {
+        self.whole_from
     }
 
     /// What was found so far.

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::JournalError;
 use super::format::FileHeader;
@@ -82,6 +82,23 @@ fn length_of(fs: &dyn Fs, path: &Path) -> Result<u64, JournalError> {
 }
 
 impl Survey {
+    /// Where the files begin that follow each other up to the last without a gap, if nothing at
+    /// all is damaged.
+    pub(super) fn whole_from(&self) -> Option<u64> {
+        let damaged = |segment: &Segment| segment.damaged.load(Ordering::Relaxed);
+        if !self.report.quarantined.is_empty() || self.segments.iter().any(damaged) {
+            return None;
+        }
+        let mut run: Option<(u64, u64)> = None;
+        for segment in &self.segments {
+            run = Some(match run {
+                Some((first, end)) if segment.first <= end => (first, end.max(segment.end)),
+                Some(_) | None => (segment.first, segment.end),
+            });
+        }
+        run.map(|(first, _)| first)
+    }
+
     fn look_through(
         &mut self,
         fs: &dyn Fs,

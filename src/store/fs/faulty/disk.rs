@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::Fault;
+use super::{Fault, Outcome};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Disk {
@@ -50,8 +50,8 @@ pub(super) enum Needs {
 }
 
 impl Disk {
-    /// Counts an operation. The error, where it fails, and whether it is done all the same.
-    pub(super) fn strike(&mut self, needs: Needs) -> (Option<io::Error>, bool) {
+    /// Counts an operation; the error, where it fails, and what becomes of it.
+    pub(super) fn strike(&mut self, needs: Needs) -> Result<(), (io::Error, Outcome)> {
         let now = self.operations;
         self.operations += 1;
         let strikes = |fault: &Fault| {
@@ -62,11 +62,11 @@ impl Disk {
                     _ => true,
                 }
         };
-        let Some(fault) = self.fault.filter(strikes) else { return (None, true) };
+        let Some(fault) = self.fault.filter(strikes) else { return Ok(()) };
         if !fault.lasting {
             self.fault = None;
         }
-        (Some(fault.error.into()), fault.done)
+        Err((fault.error.into(), fault.outcome))
     }
 
     /// An operation that is done whole or not at all.
@@ -75,12 +75,10 @@ impl Disk {
         needs: Needs,
         operation: impl FnOnce(&mut Self) -> io::Result<T>,
     ) -> io::Result<T> {
-        let (error, done) = self.strike(needs);
-        let outcome = if done { Some(operation(self)?) } else { None };
-        match (error, outcome) {
-            (Some(error), _) => Err(error),
-            (None, Some(outcome)) => Ok(outcome),
-            (None, None) => Err(io::ErrorKind::Other.into()),
+        match self.strike(needs) {
+            Ok(()) => operation(self),
+            Err((error, Outcome::Undone | Outcome::Dropped)) => Err(error),
+            Err((error, Outcome::Done)) => operation(self).and(Err(error)),
         }
     }
 

@@ -63,13 +63,20 @@ fn check(what: &str, bytes: &[u8], survive: &[u64]) -> super::super::RecoveryRep
     assert_eq!(sequences(&found), survive, "{what}");
     assert_eq!(found, expected, "{what}");
     assert_eq!(recover(&disk, 1).1, expected, "{what}: the second time");
-    assert!(survive.last().is_none_or(|last| journal.next_sequence() > *last), "{what}");
+    assert!(journal.next_sequence() > survive.last().copied().unwrap_or(0), "{what}");
 
     let released = journal.release(u64::MAX, &Keep::Nothing).unwrap();
     assert_eq!(released.quarantined > 0, !report.damaged.is_empty(), "{what}: {report:?}");
     let kept = !report.damaged.is_empty() || !report.quarantined.is_empty();
     assert_eq!(disk.files().len(), usize::from(kept), "{what}: {:?}", disk.files());
     report
+}
+
+/// The first sequence that a process gives which finds this file.
+fn next_after(bytes: &[u8]) -> u64 {
+    let disk = FaultyFs::default();
+    disk.put(&path(), bytes);
+    recover(&disk, 1).0.next_sequence()
 }
 
 #[test]
@@ -83,6 +90,7 @@ fn any_byte_flipped_costs_its_block_and_no_more() {
                 let what = format!("{compression:?}, byte {at} ^ {flip}");
                 let report = check(&what, &bytes, &sample.untouched(&bytes));
                 assert_eq!((report.damaged.len(), report.torn.len()), (1, 0), "{what}");
+                assert!(next_after(&bytes) > 20, "{what}");
                 let damage = &report.damaged[0];
                 let block = sample.borders.iter().rposition(|border| *border <= at);
                 let offset = block.map_or(0, |block| sample.borders[block]);
@@ -142,8 +150,8 @@ fn a_bad_page_costs_the_blocks_in_it() {
         borders.push(disk.bytes(&path()).len());
     }
     let length = borders[12];
-    for page in 0..=length / 4096 {
-        let bad = page * 4096..((page + 1) * 4096).min(length);
+    for (page, pages) in (0..=length / 4096).flat_map(|page| [(page, 1), (page, 3)]) {
+        let bad = page * 4096..((page + pages) * 4096).min(length);
         let disk = disk.kill();
         disk.spoil(&path(), bad.clone());
         let (mut journal, found, report) = recover(&disk, 1);
@@ -157,6 +165,18 @@ fn a_bad_page_costs_the_blocks_in_it() {
         assert!(report.damaged.iter().all(unreadable), "page {page}: {report:?}");
         assert!(!report.damaged.is_empty() && report.torn.is_empty(), "page {page}");
         assert_eq!(journal.release(u64::MAX, &Keep::Nothing).unwrap().quarantined, 1);
+    }
+}
+
+/// Wherever the next block begins against the stretches that are read at a time.
+#[test]
+fn noise_of_any_length_hides_no_block() {
+    let sample = sample(Compression::Zstd);
+    for length in (1..100).chain(65_300..65_700) {
+        let noise = vec![0xa5; length];
+        let parts = [header(&sample), sample.block(0), &noise, &sample.bytes[sample.borders[1]..]];
+        let (frames, faults) = read_all(&joined(&parts));
+        assert_eq!((frames.len(), &faults[..]), (20, &[Fault::NoBlock][..]), "{length}");
     }
 }
 

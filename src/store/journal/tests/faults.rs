@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::super::{Journal, JournalError, Keep};
 use super::{SMALL, frame, open, recover, write};
 use crate::model::frame::Frame;
-use crate::store::fs::faulty::{Fault, FaultyFs, PowerLoss};
+use crate::store::fs::faulty::{Fault, FaultyFs, Outcome, PowerLoss};
 
 /// How far a run came.
 #[derive(Debug, Default, Clone, Copy)]
@@ -58,7 +58,8 @@ fn check(what: &str, disk: &FaultyFs, came: Came) -> Vec<Frame> {
         assert_eq!(found, &frame(sequence, 0), "{what}");
     }
     assert_eq!(frames.len() as u64, end - came.released, "{what}");
-    assert!(report.missing.is_empty() && report.damaged_more == 0, "{what}: {report:?}");
+    // A torn write that ends in few zeros looks like damage; what it says is lost was not promised.
+    assert!(report.missing.iter().all(|it| it.start >= came.durable), "{what}: {report:?}");
 
     let forgets = PowerLoss::Keeps { bytes: 0, names: false, zeros: false };
     let (_, again, _) = recover(&disk.crash(forgets), came.released);
@@ -82,15 +83,15 @@ fn operations() -> u64 {
 fn power_loss_at_every_operation_keeps_what_was_promised() {
     let mut starts = 0;
     for after in 0..=operations() {
-        for done in [false, true] {
+        for outcome in Outcome::ALL {
             let (disk, mut came) = (FaultyFs::default(), Came::default());
-            disk.fail(Fault { after, error: Errno::IO, lasting: true, done });
-            let outcome = run(&disk, 1, &mut came);
-            assert_eq!(outcome.is_ok(), after == operations());
+            disk.fail(Fault { after, error: Errno::IO, lasting: true, outcome });
+            let ended = run(&disk, 1, &mut came);
+            assert_eq!(ended.is_ok(), after == operations());
             came.released = came.released.max(1);
             for bytes in 0..=disk.unsynced() {
                 for (names, zeros) in [(false, false), (true, false), (true, true)] {
-                    let what = format!("operation {after}, {done}, {bytes}, {names}, {zeros}");
+                    let what = format!("operation {after}, {outcome:?}, {bytes}, {names}, {zeros}");
                     let left = disk.crash(PowerLoss::Keeps { bytes, names, zeros });
                     check(&what, &left, came);
                     starts += 1;
@@ -105,18 +106,18 @@ fn power_loss_at_every_operation_keeps_what_was_promised() {
 fn a_failure_that_passes_loses_nothing() {
     for after in 0..operations() {
         for error in [Errno::IO, Errno::NOSPC, Errno::ROFS] {
-            for done in [false, true] {
+            for outcome in Outcome::ALL {
                 let (disk, mut came) = (FaultyFs::default(), Came::default());
-                disk.fail(Fault { after, error, lasting: false, done });
-                let outcome = run(&disk, 3, &mut came);
-                let what = format!("operation {after}, {error}, {done}: {outcome:?}");
-                if matches!(outcome, Err(JournalError::Disk { action, .. }) if came.appended == 0
+                disk.fail(Fault { after, error, lasting: false, outcome });
+                let ended = run(&disk, 3, &mut came);
+                let what = format!("operation {after}, {error}, {outcome:?}: {ended:?}");
+                if matches!(ended, Err(JournalError::Disk { action, .. }) if came.appended == 0
                     && (action.starts_with("make") || action == "list" || action == "sync"))
                 {
                     // A start that fails did nothing yet.
                     continue;
                 }
-                assert!(outcome.is_ok(), "{what}");
+                assert!(ended.is_ok(), "{what}");
                 assert_eq!((came.appended, came.durable), (31, 31), "{what}");
                 let (_, _, report) = recover(&disk.kill(), 1);
                 assert!(report.torn.is_empty() && report.damaged.is_empty(), "{what}: {report:?}");
@@ -134,7 +135,12 @@ fn a_full_disk_costs_nothing_once_it_has_room() {
         for error in [Errno::IO, Errno::NOSPC, Errno::ROFS] {
             let (disk, mut came) = (FaultyFs::default(), Came::default());
             let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
-            disk.fail(Fault { after, error, lasting: true, done: after % 2 == 0 });
+            disk.fail(Fault {
+                after,
+                error,
+                lasting: true,
+                outcome: Outcome::ALL[usize::try_from(after % 3).unwrap()],
+            });
             for sequence in 1..=40 {
                 journal.append(&frame(sequence, 0)).unwrap();
                 came.appended = sequence + 1;
@@ -161,8 +167,8 @@ fn a_full_disk_costs_nothing_once_it_has_room() {
 fn what_a_start_has_given_stays() {
     for after in 0..operations() {
         let (disk, mut came) = (FaultyFs::default(), Came::default());
-        disk.fail(Fault { after, error: Errno::ROFS, lasting: true, done: true });
-        assert!(run(&disk, 1, &mut came).is_err() || after + 3 > operations());
+        disk.fail(Fault { after, error: Errno::IO, lasting: true, outcome: Outcome::Undone });
+        run(&disk, 1, &mut came).ok();
         came.released = came.released.max(1);
         check(&format!("killed at operation {after}"), &disk.kill(), came);
     }
@@ -175,7 +181,7 @@ fn a_start_that_fails_can_be_made_again() {
         let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
         write(&mut journal, 1, last, 0);
         journal.append(&frame(last, 0)).unwrap();
-        disk.fail(Fault { after: 1, error: Errno::IO, lasting: true, done: false });
+        disk.fail(Fault { after: 1, error: Errno::IO, lasting: true, outcome: Outcome::Undone });
         assert!(journal.sync().is_err());
         let left = disk.crash(PowerLoss::Keeps { bytes: 30, names: true, zeros: false });
         left.put("/data/journal/00000000000000000000.vtj".as_ref(), b"not a segment");
@@ -183,9 +189,9 @@ fn a_start_that_fails_can_be_made_again() {
         let (_, expected, report) = recover(&whole, 1);
         assert_eq!(report.quarantined.len(), 1);
         for after in 0..whole.operations() {
-            for done in [false, true] {
+            for outcome in Outcome::ALL {
                 let half = left.kill();
-                half.fail(Fault { after, error: Errno::IO, lasting: true, done });
+                half.fail(Fault { after, error: Errno::IO, lasting: true, outcome });
                 drop(open(&half, 1, SMALL));
                 for seed in 0..4 {
                     let (_, frames, _) = recover(&half.crash(PowerLoss::Anything(seed)), 1);
@@ -200,18 +206,22 @@ fn a_start_that_fails_can_be_made_again() {
 fn a_release_that_fails_is_made_again() {
     let keep = Keep::Raw("/data/raw".into());
     for after in 0..12 {
-        for done in [false, true] {
+        for outcome in Outcome::ALL {
             let disk = FaultyFs::default();
             let (mut journal, _) = open(&disk, 1, SMALL).unwrap();
             write(&mut journal, 1, 20, 0);
             journal.roll();
-            disk.fail(Fault { after, error: Errno::IO, lasting: false, done });
+            disk.fail(Fault { after, error: Errno::IO, lasting: false, outcome });
             release(&mut journal, &keep);
             let kept = disk.crash(PowerLoss::Keeps { bytes: 0, names: false, zeros: false });
             let folder = ["/data/raw/1970-01-01".into()];
             let fs = std::sync::Arc::new(kept.clone());
             let frames: Vec<_> = super::super::replay(fs, &folder, 1).unwrap().collect();
-            assert_eq!(super::sequences(&frames), (1..20).collect::<Vec<_>>(), "{after} {done}");
+            assert_eq!(
+                super::sequences(&frames),
+                (1..20).collect::<Vec<_>>(),
+                "{after} {outcome:?}"
+            );
             assert!(recover(&kept, 1).1.is_empty());
         }
     }

@@ -6,7 +6,8 @@ use rustix::io::Errno;
 use super::super::{JournalError, Keep, Options};
 use super::{SMALL, frame, open, recover, write};
 use crate::model::frame::Frame;
-use crate::store::fs::faulty::{Fault, FaultyFs, PowerLoss};
+use crate::store::fs::Fs as _;
+use crate::store::fs::faulty::{Fault, FaultyFs, Outcome, PowerLoss};
 
 #[test]
 fn a_frame_that_does_not_follow_is_not_taken() {
@@ -38,7 +39,7 @@ fn what_waits_for_a_bad_disk_has_a_limit() {
     let disk = FaultyFs::default();
     let options = Options { pending_bytes: 1_000, ..SMALL };
     let (mut journal, _) = open(&disk, 1, options).unwrap();
-    disk.fail(Fault { after: 0, error: Errno::NOSPC, lasting: true, done: false });
+    disk.fail(Fault { after: 0, error: Errno::NOSPC, lasting: true, outcome: Outcome::Undone });
     let taken =
         (1..100).take_while(|sequence| journal.append(&frame(*sequence, 0)).is_ok()).count();
     assert!((5..20).contains(&taken) && journal.pending_bytes() <= 1_000);
@@ -88,4 +89,30 @@ fn files_are_read_and_released_in_the_order_of_their_frames() {
     let released = journal.release(31, &Keep::Nothing).unwrap();
     assert_eq!((released.files, left.files().len()), (report.files, 0));
     assert_eq!(released.bytes, report.bytes);
+}
+
+/// A start removes parts that the journal can give back: it has to be sure.
+#[test]
+fn a_journal_with_a_hole_does_not_say_that_it_is_whole() {
+    let whole = |disk: &FaultyFs| open(disk, 1, SMALL).unwrap().1.first_sequence();
+    let disk = FaultyFs::default();
+    assert_eq!(whole(&disk), None);
+    let (mut journal, _) = open(&disk, 7, SMALL).unwrap();
+    for from in [7, 17, 27] {
+        write(&mut journal, from, from + 10, 0);
+        journal.roll();
+    }
+    assert_eq!(whole(&disk), Some(7));
+    let files = disk.files();
+    let gap = disk.kill();
+    gap.remove(&files[1]).unwrap();
+    assert_eq!(whole(&gap), super::super::names::first_sequence(&files[2]));
+    for file in &files {
+        let (damaged, lost) = (disk.kill(), disk.kill());
+        let mut bytes = disk.bytes(file);
+        bytes[50] ^= 1;
+        damaged.put(file, &bytes);
+        lost.put(file, &[0xa5; 500]);
+        assert_eq!((whole(&damaged), whole(&lost)), (None, None));
+    }
 }

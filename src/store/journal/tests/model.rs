@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::super::{Compression, Journal, Keep, Options};
 use super::{SMALL, frame, open, sequences};
 use crate::model::frame::Frame;
-use crate::store::fs::faulty::{Fault, FaultyFs, PowerLoss};
+use crate::store::fs::faulty::{Fault, FaultyFs, Outcome, PowerLoss};
 
 #[derive(Debug, Clone)]
 enum Action {
@@ -28,9 +28,10 @@ enum Action {
 
 fn actions() -> impl Strategy<Value = Action> {
     let error = prop_oneof![Just(Errno::IO), Just(Errno::NOSPC), Just(Errno::ROFS)];
-    let fault = (0_u64..12, error, any::<bool>(), any::<bool>());
+    let outcome = prop::sample::select(&Outcome::ALL[..]);
+    let fault = (0_u64..12, error, any::<bool>(), outcome);
     let fault =
-        fault.prop_map(|(after, error, lasting, done)| Fault { after, error, lasting, done });
+        fault.prop_map(|(after, error, lasting, outcome)| Fault { after, error, lasting, outcome });
     prop_oneof![
         8 => (1_u64..12).prop_map(Action::Append),
         8 => Just(Action::Sync),
@@ -110,7 +111,12 @@ impl Model {
             Action::PowerLoss(seed) => self.start(self.disk.crash(PowerLoss::Anything(*seed))),
             Action::PowerLossAtStart(seed, after) => {
                 let half = self.disk.crash(PowerLoss::Anything(*seed));
-                half.fail(Fault { after: *after, error: Errno::IO, lasting: true, done: false });
+                half.fail(Fault {
+                    after: *after,
+                    error: Errno::IO,
+                    lasting: true,
+                    outcome: Outcome::Undone,
+                });
                 drop(open(&half, self.released, self.options));
                 self.start(half.crash(PowerLoss::Anything(seed.rotate_left(7))));
             }
