@@ -279,7 +279,7 @@ impl Socket {
             let since = |at: &&Instant| now.saturating_duration_since(**at) < length;
             self.messages.iter().filter(since).count()
         };
-        within(Duration::from_secs(1)) > MESSAGES.0 || within(Duration::from_secs(60)) > MESSAGES.1
+        within(Duration::from_secs(1)) > MESSAGES.0 || within(Duration::from_mins(1)) > MESSAGES.1
     }
 
     fn subscribe(&mut self, plan: Plan) {
@@ -301,8 +301,8 @@ impl Socket {
                 self.drop_pending();
                 let speed = shared.options.speed;
                 let (batches, queued) = (self.batches_in.clone(), Arc::clone(&self.queued));
-                let play = Arc::clone(capture).play(plan, speed, batches, queued);
-                self.player = Some(shared.tasks.spawn(play).abort_handle());
+                let frames = Arc::clone(capture).play(plan, speed, batches, queued);
+                self.player = Some(shared.tasks.spawn(frames).abort_handle());
             }
         }
     }

@@ -40,14 +40,7 @@ async fn answers_and_refusals() {
         ("/v1/orderbook?markets=BTC-ETH&level=10000", 200, "0"),
         ("/v1/orderbook/instruments?markets=KRW-BTC", 200, "1"),
     ] {
-        // The limits are another test's: wait for an allowance where there is none.
-        let (got, text) = loop {
-            let (got, text) = get(&sim, path).await;
-            if got != 429 {
-                break (got, text);
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
+        let (got, text) = patient_get(&sim, path).await;
         assert_eq!(got, status, "{path}: {text}");
         let value: Value = serde_json::from_str(&text).unwrap();
         if let Some(rows) = value.as_array() {
@@ -93,11 +86,7 @@ async fn ten_a_second_and_then_plain_text() {
 async fn pages(sim: &Sim, path: impl Fn(Option<&Value>) -> String) -> Vec<Value> {
     let mut rows: Vec<Value> = Vec::new();
     loop {
-        let (status, body) = get(sim, &path(rows.last())).await;
-        if status == 429 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        }
+        let (_, body) = patient_get(sim, &path(rows.last())).await;
         let page: Vec<Value> = serde_json::from_str(&body).unwrap();
         if page.is_empty() {
             return rows;
