@@ -24,6 +24,7 @@ mod capture;
 mod day;
 mod decimal;
 mod dice;
+mod ending;
 mod faults;
 mod floor;
 mod garbage;
