@@ -140,7 +140,7 @@ impl Market {
         let shift = below(own.rotate_left(32), 10_000).cast_signed();
         let changes = (ts + shift).div_euclid(lasts);
         let drawn = mix(&[own, changes.cast_unsigned()]);
-        let share = u128::from(drawn >> 32) * u128::from(self.listing.lot.unsigned_abs()) >> 30;
+        let share = (u128::from(drawn >> 32) * u128::from(self.listing.lot.unsigned_abs())) >> 30;
         i64::try_from(share).unwrap_or(i64::MAX).max(1)
     }
 }

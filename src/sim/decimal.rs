@@ -127,7 +127,7 @@ fn trimmed(mut mantissa: u128, mut scale: u32) -> (u128, u32) {
             }
             mantissa = u128::from(short / 10);
         } else {
-            if mantissa % 10 != 0 {
+            if !mantissa.is_multiple_of(10) {
                 break;
             }
             mantissa /= 10;

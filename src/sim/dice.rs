@@ -1,6 +1,6 @@
 //! Chance that can be asked again: every draw is a pure function of the words it was made from.
 //!
-//! This is the generator's own arithmetic (SplitMix64), not a crate's, so that a seed means the
+//! This is the generator's own arithmetic (`SplitMix64`), not a crate's, so that a seed means the
 //! same market for ever.
 
 /// One number from several, with every bit of each spread over all of it.

@@ -44,7 +44,10 @@ impl History {
         let kept = if unit == Unit::S1 { now - SECONDS_KEPT } else { i64::MIN };
         let floor = open(unit, market.listed.max(kept));
         // The unit that `to` lies in opens before `to`, unless it opens at it.
-        let mut upper = before(unit, to.min(now) - 1, 0).max(floor);
+        let mut upper = before(unit, to.min(now) - 1, 0);
+        if upper < floor {
+            return Vec::new();
+        }
         let mut last_end = now.min(end(unit, upper));
         let mut found: Vec<Bar> = Vec::new();
         let mut part = self.bars((place, market), unit, upper, last_end);

@@ -75,7 +75,7 @@ pub struct Ledger {
 
 #[derive(Debug)]
 pub(super) struct Entries {
-    entries: VecDeque<Entry>,
+    held: VecDeque<Entry>,
     /// The number of the oldest entry.
     first: u64,
     limit: usize,
@@ -106,7 +106,7 @@ impl Ledger {
     ) -> Self {
         let codes = markets.iter().map(|market| market.listing.code.clone()).collect();
         let entries = Entries {
-            entries: VecDeque::new(),
+            held: VecDeque::new(),
             first: 0,
             limit: limit.max(1),
             unwritten: Vec::new(),
@@ -126,8 +126,9 @@ impl Ledger {
     /// Every trade since the start, and those from before it that were told as SNAPSHOT.
     #[must_use]
     pub fn trades(&self) -> Vec<LedgerTrade> {
-        let held = self.lock();
-        held.entries
+        let entries = self.lock();
+        entries
+            .held
             .iter()
             .map(|entry| self.shown(entry.market, &entry.trade, entry.sockets))
             .collect()
@@ -215,17 +216,17 @@ fn candle(market: &Market, bar: &Bar) -> LedgerCandle {
 impl Entries {
     /// A trade that happened, or one from before the start that is told. Gives its number.
     pub(super) fn add(&mut self, market: usize, trade: Trade) -> u64 {
-        if self.entries.len() >= self.limit {
+        if self.held.len() >= self.limit {
             let oldest = self.first;
             if self.unwritten.contains(&oldest) {
                 self.write(oldest);
                 self.unwritten.retain(|number| *number != oldest);
             }
-            self.entries.pop_front();
+            self.held.pop_front();
             self.first += 1;
         }
-        let number = self.first + u64::try_from(self.entries.len()).unwrap_or(0);
-        self.entries.push_back(Entry { market, trade, sockets: 0, pending: 0, written: None });
+        let number = self.first + u64::try_from(self.held.len()).unwrap_or(0);
+        self.held.push_back(Entry { market, trade, sockets: 0, pending: 0, written: None });
         self.unwritten.push(number);
         number
     }
@@ -276,7 +277,7 @@ impl Entries {
 
     fn entry(&mut self, number: u64) -> Option<&mut Entry> {
         let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.entries.get_mut(place)
+        self.held.get_mut(place)
     }
 
     fn write(&mut self, number: u64) {
@@ -285,7 +286,7 @@ impl Entries {
         else {
             return;
         };
-        let Some(entry) = self.entries.get_mut(place) else { return };
+        let Some(entry) = self.held.get_mut(place) else { return };
         entry.written = Some(entry.sockets);
         let Some(file) = self.file.as_mut() else { return };
         let code = self.codes.get(entry.market).map_or("", String::as_str);

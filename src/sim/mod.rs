@@ -24,6 +24,7 @@ mod capture;
 mod day;
 mod decimal;
 mod dice;
+mod ending;
 mod faults;
 mod floor;
 mod garbage;
@@ -125,7 +126,7 @@ impl Options {
             start,
             history_days: 400,
             history_rate: 2.5,
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             heartbeat: Duration::from_secs(10),
             ledger_limit: 1_000_000,
             socket_buffer: 64 << 20,
@@ -309,7 +310,7 @@ fn prepare(options: Options) -> Result<Shared, SimError> {
     let markets = Arc::new(markets);
     let ledger = Ledger::new(Arc::clone(&markets), start, options.ledger_limit, file);
     let floor = Floor::new(&markets, &weights, options.rate, start, ledger.clone());
-    let source = Source::Floor(Mutex::new(floor), History::new(markets));
+    let source = Source::Floor(Box::new(Mutex::new(floor)), History::new(markets));
     Ok(Shared::new(options, source, ledger))
 }
 

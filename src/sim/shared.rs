@@ -36,7 +36,7 @@ pub(super) fn blocked(seconds: i64) -> String {
 #[derive(Debug)]
 pub(super) enum Source {
     /// Simulated markets, and their past.
-    Floor(Mutex<Floor>, History),
+    Floor(Box<Mutex<Floor>>, History),
     /// A capture.
     Capture(Arc<Capture>),
 }

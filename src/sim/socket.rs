@@ -7,17 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::dice::{Dice, below};
+use super::ending::{End, farewell};
 use super::floor::{Link, Out};
 use super::garbage::garbage;
 use super::request::{self, Ask, Format, Plan, Refusal};
@@ -31,8 +30,6 @@ const ORDERS: usize = 64;
 const MESSAGES: (usize, usize) = (5, 100);
 /// How long after an error frame the connection is closed.
 const ERROR_PAUSE: Duration = Duration::from_millis(150);
-/// How long a client may take to answer the end.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a write may still take once the connection shall end.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 /// How often a slow connection sends a frame.
@@ -61,18 +58,6 @@ pub(super) enum Order {
     Slow(Duration),
     /// So many frames that mean nothing.
     Garbage(u32),
-}
-
-/// How a connection ends.
-enum End {
-    /// Without a close frame.
-    Silent,
-    /// Without anything.
-    Reset,
-    /// With a close frame.
-    Close(CloseCode),
-    /// The client has ended it.
-    Gone,
 }
 
 pub(super) struct Socket {
@@ -279,7 +264,7 @@ impl Socket {
             let since = |at: &&Instant| now.saturating_duration_since(**at) < length;
             self.messages.iter().filter(since).count()
         };
-        within(Duration::from_secs(1)) > MESSAGES.0 || within(Duration::from_secs(60)) > MESSAGES.1
+        within(Duration::from_secs(1)) > MESSAGES.0 || within(Duration::from_mins(1)) > MESSAGES.1
     }
 
     fn subscribe(&mut self, plan: Plan) {
@@ -301,8 +286,8 @@ impl Socket {
                 self.drop_pending();
                 let speed = shared.options.speed;
                 let (batches, queued) = (self.batches_in.clone(), Arc::clone(&self.queued));
-                let play = Arc::clone(capture).play(plan, speed, batches, queued);
-                self.player = Some(shared.tasks.spawn(play).abort_handle());
+                let frames = Arc::clone(capture).play(plan, speed, batches, queued);
+                self.player = Some(shared.tasks.spawn(frames).abort_handle());
             }
         }
     }
@@ -397,28 +382,4 @@ async fn write_frames(
         }
     }
     ws.flush().await
-}
-
-/// Ends a connection so that what was written arrives, except where it shall not.
-async fn farewell(mut ws: WebSocketStream<TcpStream>, end: End) {
-    let ended = match end {
-        End::Reset => {
-            if let Err(error) = ws.get_ref().set_zero_linger() {
-                tracing::debug!(%error, "the connection cannot be reset");
-            }
-            return;
-        }
-        End::Silent => ws.get_mut().shutdown().await.map_err(Error::from),
-        End::Close(code) => ws.close(Some(CloseFrame { code, reason: "".into() })).await,
-        End::Gone => ws.flush().await,
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "the connection was gone already");
-        return;
-    }
-    // A socket that is closed with unread bytes in it is reset, and what was sent may be lost.
-    let unread = async { while ws.next().await.is_some_and(|message| message.is_ok()) {} };
-    if timeout(FAREWELL, unread).await.is_err() {
-        tracing::debug!("the client did not answer the end of the connection");
-    }
 }

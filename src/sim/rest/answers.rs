@@ -89,9 +89,9 @@ pub(super) fn body(
         (Source::Floor(..), Endpoint::Ticker) => tickers(shared, &asked.codes("markets")?, now),
         (Source::Floor(..), Endpoint::TickerAll) => {
             let quotes = asked.codes("quote_currencies")?;
-            let quoted =
+            let listed_in =
                 |code: &str| quotes.iter().any(|quote| code.starts_with(&format!("{quote}-")));
-            let codes = listed(shared).into_iter().filter(|code| quoted(code));
+            let codes = listed(shared).into_iter().filter(|code| listed_in(code));
             tickers(shared, &codes.map(Cow::into_owned).collect::<Vec<_>>(), now)
         }
         (Source::Floor(..), Endpoint::Orderbook) => orderbooks(shared, &asked),

@@ -32,7 +32,7 @@ const TROUBLES: [What; 6] = [
     What::RestTimeout,
 ];
 /// How long a request is left without an answer.
-const NEVER: Duration = Duration::from_secs(120);
+const NEVER: Duration = Duration::from_mins(2);
 /// A slow body: so many pieces, each so long after the one before.
 const PIECES: usize = 20;
 const PIECE_EVERY: Duration = Duration::from_millis(250);
@@ -137,8 +137,15 @@ fn truncated(body: Vec<u8>) -> Response {
     let length = body.len();
     let mut half = Bytes::from(body);
     half.truncate(length / 2);
-    let pieces = [Ok(half), Err(io::Error::other("the simulator was told to truncate this"))];
-    with_length(length, Body::from_stream(stream::iter(pieces)))
+    let pieces = stream::unfold(Some(half), |half| async move {
+        if let Some(half) = half {
+            return Some((Ok(half), None));
+        }
+        // What was handed over before must have left by then, or nothing arrives at all.
+        tokio::time::sleep(PIECE_EVERY).await;
+        Some((Err(io::Error::other("the simulator was told to truncate this")), None))
+    });
+    with_length(length, Body::from_stream(pieces))
 }
 
 /// A body in small pieces.
