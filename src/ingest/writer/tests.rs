@@ -120,7 +120,7 @@ fn column(data: &Path, fs: &Arc<dyn Fs>, stream: Stream, name: &str) -> Vec<Stri
     let paths = crate::store::paths::Paths::new(data);
     let mut values = Vec::new();
     for segment in catalog.segments(&filter).expect("segments") {
-        let part = Part::open(fs, &paths.part(&segment.name)).expect("a part");
+        let part = Part::open(fs, &paths, &segment).expect("a part");
         for batch in part.batches(stream, 1_024).expect("batches") {
             let batch = batch.expect("a batch");
             let cells = batch.column_by_name(name).expect("a column");
