@@ -4,6 +4,7 @@
 pub mod buffers;
 pub mod feed;
 pub mod instruments;
+pub mod intake;
 pub mod listing;
 pub mod merge;
 pub mod plan;

@@ -16,7 +16,6 @@
 //!
 //! The writer ends when all senders of its queue are gone.
 
-mod read;
 mod seal;
 mod start;
 #[cfg(test)]
@@ -29,16 +28,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use self::trouble::Trouble;
-use super::buffers::{Buffers, SealRule};
-use super::instruments::Instruments;
-use super::merge::Lanes;
+use super::buffers::SealRule;
+use super::intake::Intake;
 use super::presence::Presence;
 use super::progress::Progress;
 use super::queue::Receiver;
-use super::unread::UnreadSpans;
 use crate::model::event::Event;
 use crate::model::frame::Frame;
-use crate::model::record::Record;
 use crate::model::time::Timestamp;
 use crate::net::clock::Clock;
 use crate::store::catalog::{Catalog, CatalogError, Change};
@@ -144,11 +140,8 @@ pub struct Writer {
     catalog: Catalog,
     journal: Journal,
     options: WriterOptions,
-    lanes: Lanes,
-    buffers: Buffers,
+    intake: Intake,
     presence: Presence,
-    instruments: Instruments,
-    unread: UnreadSpans,
     /// Rows for the catalog that no transaction has taken yet.
     pending: Change,
     trouble: Trouble,
@@ -161,7 +154,6 @@ pub struct Writer {
     next_frame: u64,
     next_segment: u64,
     next_session: i64,
-    scratch: Vec<Record>,
     told: Progress,
     progress: watch::Sender<Progress>,
 }
@@ -263,12 +255,21 @@ impl Writer {
             self.ripen(false);
             self.show();
         }
-        if self.buffers.due(self.options.seal, self.now) {
+        if self.intake.buffers.due(self.options.seal, self.now) {
             self.persist(Self::seal)?;
         } else if self.presence.has_news() {
             self.persist(Self::tell_presence)?;
         }
         Ok(())
+    }
+
+    fn read(&mut self, frame: &Frame) {
+        let Self { intake, presence, now, .. } = self;
+        intake.read(*now, frame, |session| presence.subscriptions(session));
+    }
+
+    fn ripen(&mut self, ending: bool) {
+        self.intake.ripen(self.now, self.options.settle, ending);
     }
 
     fn sync(&mut self) -> Result<(), WriterError> {
@@ -279,8 +280,10 @@ impl Writer {
 
     fn show(&mut self) {
         self.told.at = self.now;
-        self.told.waiting_rows = self.buffers.rows();
-        self.told.waiting_bytes = self.buffers.weight();
+        self.told.unread = self.intake.unread_frames;
+        self.told.streams.clone_from(&self.intake.tallies);
+        self.told.waiting_rows = self.intake.buffers.rows();
+        self.told.waiting_bytes = self.intake.buffers.weight();
         self.progress.send_replace(self.told.clone());
     }
 }

@@ -20,16 +20,16 @@ impl Writer {
         self.sync()?;
         self.gather(true);
         let mut change = std::mem::take(&mut self.pending);
-        let parts = std::mem::take(&mut self.buffers.parts);
+        let parts = std::mem::take(&mut self.intake.buffers.parts);
         let sealed = self.seal_parts(&parts, &mut change);
-        self.buffers.parts = parts;
+        self.intake.buffers.parts = parts;
         let published = sealed.and_then(|()| Ok(self.catalog.publish(&change)?));
         if let Err(error) = published {
             self.pending = back(change);
             return Err(error);
         }
         self.next_segment += u64::try_from(change.segments.len()).unwrap_or(u64::MAX);
-        self.buffers.clear();
+        self.intake.buffers.clear();
         self.told.sealed(&change);
         self.tidy(&change);
         Ok(())
@@ -50,11 +50,11 @@ impl Writer {
     /// Adds what changed to what waits for the catalog.
     fn gather(&mut self, sealing: bool) {
         if sealing {
-            for gap in self.unread.drain() {
+            for gap in self.intake.unread.drain() {
                 self.presence.lost(gap);
             }
-            self.pending.instruments.extend(self.instruments.drain());
-            let carries = self.lanes.carry().into_iter().map(|(lane, state)| Carry {
+            self.pending.instruments.extend(self.intake.instruments.drain());
+            let carries = self.intake.lanes.carry().into_iter().map(|(lane, state)| Carry {
                 venue: lane.venue,
                 stream: lane.stream,
                 market: lane.market,
@@ -115,7 +115,7 @@ impl Writer {
             first: rows.first,
             last: rows.last,
         };
-        self.buffers.hours.iter().map(row).collect()
+        self.intake.buffers.hours.iter().map(row).collect()
     }
 
     /// Clears away what the publication made superfluous. What cannot be removed now is removed at

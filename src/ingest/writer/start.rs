@@ -8,12 +8,11 @@ use tokio::sync::watch;
 
 use super::trouble::Trouble;
 use super::{Writer, WriterError, WriterOptions};
-use crate::ingest::buffers::Buffers;
 use crate::ingest::instruments::Instruments;
+use crate::ingest::intake::Intake;
 use crate::ingest::merge::{LaneKey, Lanes};
 use crate::ingest::presence::{Past, Presence};
 use crate::ingest::progress::Progress;
-use crate::ingest::unread::UnreadSpans;
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
@@ -62,19 +61,15 @@ impl Writer {
             catalog,
             journal,
             options,
-            lanes: lanes(start.carries.as_slice())?,
-            buffers: Buffers::default(),
-            instruments: Instruments::new(instruments),
+            intake: Intake::new(lanes(&start.carries)?, Instruments::new(instruments)),
             next_frame: start.next_frame,
             next_segment: start.next_segment,
             next_session: start.next_session,
             presence: Presence::new(past(start), repairable),
-            unread: UnreadSpans::default(),
             pending: Change::default(),
             trouble: Trouble::default(),
             looked: Timestamp::MIN,
             unsynced_since: None,
-            scratch: Vec::new(),
             told: Progress::default(),
             progress: watch::Sender::new(Progress::default()),
         };
@@ -84,7 +79,7 @@ impl Writer {
 
     /// The markets of a venue that were listed when last seen.
     pub fn listed(&self, venue: &str) -> Vec<Market> {
-        self.instruments.listed(venue)
+        self.intake.instruments.listed(venue)
     }
 
     /// Reads again what no file holds. Memory is bounded: it seals as it goes.
@@ -98,7 +93,7 @@ impl Writer {
             self.read(&frame);
             self.next_frame += 1;
             frames += 1;
-            if self.buffers.weight() >= self.options.seal.buffer_bytes {
+            if self.intake.buffers.weight() >= self.options.seal.buffer_bytes {
                 self.ripen(false);
                 self.persist(Self::seal)?;
             }

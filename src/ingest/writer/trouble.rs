@@ -92,7 +92,7 @@ impl Writer {
             folder: data.display().to_string(),
             grace: self.options.disk_full_grace,
             error: Box::new(error),
-            needed: self.buffers.weight() + self.journal.pending_bytes(),
+            needed: self.intake.buffers.weight() + self.journal.pending_bytes(),
             free: free_bytes(data).map_or_else(|_| "unknown".to_owned(), |free| free.to_string()),
         }
     }
