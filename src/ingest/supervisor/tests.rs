@@ -17,16 +17,19 @@ use crate::net::tls;
 struct Rest {
     url: String,
     answer: Arc<Mutex<String>>,
+    asked: Arc<watch::Sender<u32>>,
 }
 
 async fn rest(answer: &str) -> Rest {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let answer = Arc::new(Mutex::new(answer.to_owned()));
-    let shared = Arc::clone(&answer);
+    let asked = Arc::new(watch::Sender::new(0));
+    let (shared, count) = (Arc::clone(&answer), Arc::clone(&asked));
     tokio::spawn(async move {
         while let Ok((mut wire, _)) = listener.accept().await {
             read_head(&mut wire).await;
+            count.send_modify(|count| *count += 1);
             let body = shared.lock().unwrap().clone();
             let head = format!(
                 "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -35,7 +38,7 @@ async fn rest(answer: &str) -> Rest {
             wire.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         }
     });
-    Rest { url, answer }
+    Rest { url, answer, asked }
 }
 
 struct Bench {
@@ -127,11 +130,15 @@ async fn a_run_from_start_to_end_with_a_list_that_changes() {
             "8 trade A-B 1"
         ]
     );
+    // The same list again and again says nothing new.
+    rest.asked.subscribe().wait_for(|count| *count > 4).await.unwrap();
+    one.send("trade A-B 2").await;
+    assert_eq!(bench.lines_until("8 trade A-B 2").await, ["8 trade A-B 2"]);
     // One more that the pattern matches; a code named by hand stays though it is not listed.
     *rest.answer.lock().unwrap() = "A-B A-E C-D".to_owned();
     let mut two = bench.server.accept().await;
     assert_eq!(two.text().await.as_deref(), Some("trade A-B, trade A-E, trade X-Y"));
-    for body in ["trade A-B 2", "trade A-E 3", "trade X-Y 4"] {
+    for body in ["trade A-B 3", "trade A-E 4", "trade X-Y 5"] {
         two.send(body).await;
     }
     bench.lines_until("8 closed on purpose").await;
