@@ -6,10 +6,12 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
+
+use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_veritape");
 const MARKETS: &str = "855";
@@ -40,13 +42,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(Process)?;
     let mut first = String::new();
     BufReader::new(sim.0.stdout.take().ok_or("no stdout")?).read_line(&mut first)?;
-    let urls: serde_json::Value = serde_json::from_str(&first)?;
+    let urls: Value = serde_json::from_str(&first)?;
     let mut recorder = Command::new(BINARY)
         .args(["record", "--markets", "all", "--streams", &streams])
         .args(["--for", &format!("{seconds}s"), "--data"])
         .arg(data.path())
-        .args(["--ws-url", urls["ws"].as_str().ok_or("no ws")?])
-        .args(["--rest-url", urls["rest"].as_str().ok_or("no rest")?])
+        .args(["--ws-url", urls.get("ws").and_then(Value::as_str).ok_or("no ws")?])
+        .args(["--rest-url", urls.get("rest").and_then(Value::as_str).ok_or("no rest")?])
         .spawn()
         .map(Process)?;
     let (mut peak_kib, mut cpu_ticks, mut elapsed) = (0, 0, 0.0);
@@ -59,12 +61,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let status =
         Command::new(BINARY).args(["status", "--json", "--data"]).arg(data.path()).output()?;
-    let status: serde_json::Value = serde_json::from_slice(&status.stdout)?;
-    for stream in status["streams"].as_array().ok_or("no streams")? {
-        println!("{}: {} rows, {} bytes", stream["stream"], stream["rows"], stream["bytes"]);
+    let status: Value = serde_json::from_slice(&status.stdout)?;
+    let mut out = io::stdout().lock();
+    for stream in status.get("streams").and_then(Value::as_array).ok_or("no streams")? {
+        let told = ["stream", "rows", "bytes"].map(|key| stream.get(key).unwrap_or(&Value::Null));
+        let [name, rows, bytes] = told;
+        writeln!(out, "{name}: {rows} rows, {bytes} bytes")?;
     }
-    println!("peak resident memory: {:.1} MiB", f64::from(peak_kib) / 1024.0);
-    println!("of one core: {:.1} %", f64::from(cpu_ticks) / TICKS / elapsed * 100.0);
+    writeln!(out, "peak resident memory: {:.1} MiB", f64::from(peak_kib) / 1024.0)?;
+    writeln!(out, "of one core: {:.1} %", f64::from(cpu_ticks) / TICKS / elapsed * 100.0)?;
     Ok(())
 }
 

@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn seals_by_age_by_weight_and_at_midnight() {
-        let rule = SealRule { rotate: Duration::from_secs(60), buffer_bytes: 10_000 };
+        let rule = SealRule { rotate: Duration::from_mins(1), buffer_bytes: 10_000 };
         let row = |size: usize| Row {
             head: Head {
                 market: None,

@@ -89,7 +89,14 @@ impl Paths {
         self.absolute(&name.to_string())
     }
 
-    /// Everything in the part folders, in the order of the names. What is neither a part nor
+    /// Where a part is written before it is published: in a folder of its own, because readers
+    /// that take a whole folder (pandas, polars) fail on a file that is not Parquet.
+    #[must_use]
+    pub fn unpublished(&self, name: &PartName) -> PathBuf {
+        self.data.join("tmp").join(format!("part-{:010}.parquet.tmp", name.number))
+    }
+
+    /// Everything in the part folders and what was never published, in the order of the names. What is neither a part nor
     /// unpublished is not ours, and left out.
     ///
     /// # Errors
@@ -97,6 +104,7 @@ impl Paths {
     /// What the disk says.
     pub fn walk(&self, fs: &dyn Fs) -> io::Result<Found> {
         let mut found = Found::default();
+        found.take(fs.list(&self.data.join("tmp"))?, &self.data);
         let mut folders = vec![self.data.clone()];
         for key in [Some("stream="), Some("venue="), Some("date="), None] {
             let mut below = Vec::new();
@@ -138,17 +146,8 @@ fn starts(path: &Path, key: &str) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(key))
 }
 
-/// The name that `path` has until it is published.
-#[must_use]
-pub fn tmp(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    name.into()
-}
-
 /// Whether `path` is the name of a file that is not published.
-#[must_use]
-pub fn is_tmp(path: &Path) -> bool {
+fn is_tmp(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "tmp")
 }
 
@@ -269,7 +268,7 @@ mod tests {
 
         let other = PartName { stream: Stream::Unread, venue: "upbit-sg".into(), ..name(3) };
         let (dead, odd) =
-            (tmp(&paths.part(&name(8))), paths.part(&name(1)).with_file_name("notes.txt"));
+            (paths.unpublished(&name(8)), paths.part(&name(1)).with_file_name("notes.txt"));
         let deep = paths.part(&name(1)).with_file_name("more").join("part-0000000001.parquet");
         for path in
             [&paths.part(&name(7)), &paths.part(&name(2)), &paths.part(&other), &dead, &odd, &deep]
@@ -277,7 +276,7 @@ mod tests {
             RealFs.create_folder(path.parent().unwrap()).unwrap();
             RealFs.create(path).unwrap();
         }
-        let kept = tmp(&paths.journal().join("x"));
+        let kept = paths.journal().join("x.tmp");
         RealFs.create_folder(&paths.journal()).unwrap();
         RealFs.create(&kept).unwrap();
         let found = paths.walk(&RealFs).unwrap();

@@ -143,7 +143,6 @@ mod tests {
     use crate::model::time::Timestamp;
     use crate::store::catalog::Change;
     use crate::store::fs::RealFs;
-    use crate::store::paths;
     use crate::store::segment::{Ends, Segment};
 
     struct Home {
@@ -217,12 +216,12 @@ mod tests {
         ] {
             let mut home = Home::new();
             home.recorded();
-            let dead = paths::tmp(&home.paths.part(&name(5)));
+            let dead = home.paths.unpublished(&name(5));
             for path in [&home.paths.part(&name(4)), &home.paths.part(&name(0)), &dead] {
                 file(path);
             }
             let expected = Swept {
-                unpublished: vec![format!("{}.tmp", text(5))],
+                unpublished: vec!["tmp/part-0000000005.parquet.tmp".to_owned()],
                 replayed,
                 retired: vec![text(1)],
                 quarantined: quarantined.clone(),

@@ -278,15 +278,6 @@ impl Fs for FaultyFs {
             Ok(if disk.backwards { names.rev().collect() } else { names.collect() })
         })
     }
-
-    fn folders(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        self.disk().operate(Needs::Nothing, |disk| {
-            let folders = disk.folders.iter().filter(|path| path.parent() == Some(folder));
-            let mut folders: Vec<PathBuf> = folders.cloned().collect();
-            folders.sort();
-            Ok(folders)
-        })
-    }
 }
 
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use super::{Ends, FORMAT_VERSION, Segment, SegmentError};
 use crate::model::record::Row;
 use crate::model::time::Timestamp;
 use crate::store::fs::{Fs, FsFile};
-use crate::store::paths::{self, PartName, Paths};
+use crate::store::paths::{PartName, Paths};
 
 /// What goes into a part.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ pub fn write(
     contents: Contents<'_>,
 ) -> Result<Written, SegmentError> {
     let path = paths.part(contents.name);
-    let tmp = paths::tmp(&path);
+    let tmp = paths.unpublished(contents.name);
     let result = write_tmp(fs, paths, contents, &tmp);
     if result.is_err() {
         // What cannot be removed now is removed at the next start.
@@ -107,7 +107,7 @@ fn write_tmp(
     sources.push(Source::new(Batches::sorted(name, rows), None));
     let mut merge = Merge::new(name, sources);
 
-    if let Some(folder) = tmp.parent() {
+    for folder in [tmp.parent(), paths.part(name).parent()].into_iter().flatten() {
         fs.create_folder(folder).map_err(SegmentError::disk("make", folder))?;
     }
     let file = fs.create(tmp).map_err(SegmentError::disk("create", tmp))?;

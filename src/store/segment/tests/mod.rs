@@ -17,7 +17,7 @@ use super::*;
 use crate::model::record::{CellSink, Kind, Row};
 use crate::model::subscription::Stream;
 use crate::store::fs::{Fs, RealFs};
-use crate::store::paths::{self, Paths};
+use crate::store::paths::Paths;
 
 /// A data folder that is gone after the test.
 struct Home {
@@ -138,11 +138,11 @@ fn every_stream_reads_back_as_it_was_written() {
     for (number, stream) in (1..).zip(Stream::all()) {
         let home = Home::new();
         let (name, rows) = (sample::name(stream, number), sample::rows(stream));
-        let path = home.paths.part(&name);
+        let (path, tmp) = (home.paths.part(&name), home.paths.unpublished(&name));
         let written = home.write(&name, &rows, &[]).unwrap();
-        assert!(!path.exists() && paths::tmp(&path).exists(), "not there before it is published");
+        assert!(!path.exists() && tmp.exists(), "not there before it is published");
         let segment = written.publish(home.fs.as_ref()).unwrap();
-        assert!(path.exists() && !paths::tmp(&path).exists());
+        assert!(path.exists() && !tmp.exists());
 
         assert_eq!(home.rows(&segment), in_order(&rows), "{stream}");
         assert_eq!(
