@@ -6,9 +6,19 @@ mod capture;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod handover;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
+mod lines;
+#[cfg(test)]
 mod readers;
+#[cfg(test)]
+mod recording;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
