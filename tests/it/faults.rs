@@ -22,9 +22,8 @@ fn check(faults: &[String], seconds: u64, strict: bool, expected: &[(&str, usize
         assert_eq!(causes(&gaps, stream), expected, "{stream}: {gaps:#?}");
     }
     // What no history can bring back is not open.
-    let open = |stream: &str| {
-        gaps.iter().any(|gap| gap["stream"] == stream && gap["state"] == "open")
-    };
+    let open =
+        |stream: &str| gaps.iter().any(|gap| gap["stream"] == stream && gap["state"] == "open");
     assert!(!open("orderbook"), "{gaps:#?}");
     recording.compare(&python, if strict { &["--strict"] } else { &[] });
     let garbage = faults.iter().filter(|fault| fault.contains("'garbage'")).count();

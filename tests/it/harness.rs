@@ -290,11 +290,7 @@ pub(crate) fn capture(name: &str) -> Option<PathBuf> {
 }
 
 /// Asks until `ask` gives an answer.
-pub(crate) fn wait_until<T>(
-    what: &str,
-    within: Duration,
-    mut ask: impl FnMut() -> Option<T>,
-) -> T {
+pub(crate) fn wait_until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let clock = SystemClock::new();
     loop {
         if let Some(answer) = ask() {

@@ -55,7 +55,8 @@ class Recording:
     def __init__(self, args):
         self.strict = args.strict
         spans = [span.split("-") for span in args.died.split(",") if span]
-        self.died = [(int(begin) - 2 * args.sync, int(over)) for begin, over in spans]
+        self.died = [(int(begin), int(over)) for begin, over in spans]
+        self.unsafe = 2 * args.sync
         self.data = args.data
         self.ledger = {}
         for line in args.ledger.read_text().splitlines():
@@ -146,11 +147,15 @@ class Recording:
 
     def lost(self, told: str, at: int):
         """Whether a trade that was sent, and is not recorded, could not be on the disk yet."""
-        fatal = [begin for begin, over in self.died if begin - self.late <= at <= over + self.late]
+        fatal = [
+            begin
+            for begin, over in self.died
+            if begin - self.unsafe - self.late <= at <= over + self.late
+        ]
         if fatal:
-            # Of those that it can be the fault of, the nearest says how old it was.
-            age = min(max(0, begin - at) for begin in fatal) // 1000
-            self.figures["lost_before_ms"] = max(self.figures["lost_before_ms"], age)
+            # The nearest of those whose fault it can be.
+            age = min(abs(begin - at) for begin in fatal) // 1000
+            self.figures["lost_at_most_ms"] = max(self.figures["lost_at_most_ms"], age)
         else:
             yield f"{told} is lost, and nothing happened then"
 

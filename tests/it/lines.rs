@@ -21,6 +21,10 @@ fn two_lines_outlive_each_other() {
     recording.run(length, &["--markets", "all", "--streams", streams, "--lines", "2"]);
     assert_eq!(recording.gaps().len(), 0, "{:#?}", recording.gaps());
     let figures = recording.compare(&python, &["--strict"]);
-    assert_eq!(figures["sessions"].as_u64(), Some(2 + deaths), "every death is followed by a new one");
+    assert_eq!(
+        figures["sessions"].as_u64(),
+        Some(2 + deaths),
+        "every death is followed by a new one"
+    );
     assert!(figures["candle.1s"].as_u64() > Some(50), "{figures}");
 }

@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod capture;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod faults;
@@ -12,6 +16,8 @@ mod handover;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod kill;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod lines;
@@ -19,6 +25,8 @@ mod lines;
 mod readers;
 #[cfg(test)]
 mod recording;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]

@@ -27,7 +27,12 @@ impl Recording {
         let path = |name: &str| folder.path().join(name).into_os_string();
         fs::write(path("faults.toml"), faults).unwrap();
         let mut arguments: Vec<OsString> = venue.iter().map(OsString::from).collect();
-        arguments.extend(["--ledger".into(), path("ledger"), "--faults".into(), path("faults.toml")]);
+        arguments.extend([
+            "--ledger".into(),
+            path("ledger"),
+            "--faults".into(),
+            path("faults.toml"),
+        ]);
         let sim = Some(Sim::start(&arguments));
         Self { data: folder.path().join("data"), folder, sim }
     }
