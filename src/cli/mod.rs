@@ -124,14 +124,24 @@ pub fn run() -> ExitCode {
         Ok(Outcome::Incomplete) => ExitCode::from(3),
         Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(Failure::Usage(error)) => {
-            output::talk(&format!("veritape: {error:#}"));
+            output::talk(&format!("veritape: {}", words(&error)));
             ExitCode::from(2)
         }
         Err(Failure::Failed(error)) => {
-            output::talk(&format!("veritape: {error:#}"));
+            output::talk(&format!("veritape: {}", words(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes. Most of ours name their cause themselves: it is not said twice.
+fn words(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |mut said, cause| {
+        if !said.contains(&cause) {
+            said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
+        }
+        said
+    })
 }
 
 fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {

@@ -24,8 +24,8 @@ use crate::ingest::writer::{Writer, WriterError, WriterOptions};
 use crate::model::spelling::hint;
 use crate::net::budget::{Budget, Rates};
 use crate::net::clock::{Clock, SystemClock};
-use crate::net::connect::Connector;
-use crate::net::http::Http;
+use crate::net::connect::{self, Connector};
+use crate::net::http::{self, Http};
 use crate::net::tls;
 use crate::net::wire::Internet;
 use crate::store::fs::RealFs;
@@ -85,10 +85,22 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 /// Checks the settings that need the venue to be judged.
 pub(super) fn check(config: &Config) -> Result<(), Failure> {
     let venue = find_venue(&config.venue)?;
+    check_addresses(config)?;
     if config.markets.is_empty() {
         return Ok(());
     }
     selection(config, venue).map(drop)
+}
+
+/// Refuses an address that can never be reached: trying again would not help it.
+fn check_addresses(config: &Config) -> Result<(), Failure> {
+    if let Some(url) = &config.ws_url {
+        connect::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
+    }
+    if let Some(url) = &config.rest_url {
+        http::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
+    }
+    Ok(())
 }
 
 /// What the settings ask for.
@@ -115,6 +127,7 @@ pub(super) async fn record(
     duration: Option<Duration>,
 ) -> Result<(Progress, Outcome), Failure> {
     let venue = find_venue(&config.venue)?;
+    check_addresses(config)?;
     let selection = selection(config, venue)?;
     let signals = Signals::listen()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());

@@ -1,6 +1,6 @@
 //! What goes to stderr besides tables and errors: log lines.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +15,10 @@ pub(super) fn start(verbose: u8, quiet: bool) {
     };
     let filter = EnvFilter::try_from_env("VERITAPE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     // A second start (in tests) keeps the first.
-    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     if started.try_init().is_err() {
         tracing::debug!("logging had already started");
     }

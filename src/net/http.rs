@@ -223,6 +223,15 @@ pub(super) fn start_of(body: &[u8]) -> String {
     String::from_utf8_lossy(body).trim().chars().take(QUOTE).collect()
 }
 
+/// The host that a URL of HTTP names.
+///
+/// # Errors
+///
+/// When it is no such URL.
+pub fn host_of(url: &str) -> Result<String, HttpError> {
+    parse(url).map(|(_, host)| host)
+}
+
 /// The URL, and its host without the brackets of an IPv6 address.
 fn parse(url: &str) -> Result<(Url, String), HttpError> {
     let bad = |reason: String| HttpError::BadUrl { url: url.to_owned(), reason };

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use veritape::net::clock::{Clock as _, SystemClock};
 
 /// For what takes no time to speak of, on a machine that has other things to do.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -94,6 +95,11 @@ impl Process {
         self.said
             .wait(within, |heard| heard.stderr.iter().any(|line| line.contains(text)).then_some(()))
             .unwrap_or_else(|| self.late(&format!("did not say {text:?}"), within));
+    }
+
+    /// What it said on standard error so far.
+    pub(crate) fn talk(&self) -> String {
+        self.said.all().1
     }
 
     /// Sends it a signal.
@@ -227,6 +233,12 @@ impl Sim {
         Process::start(command)
     }
 
+    /// Ends the venue, and with it what it writes.
+    pub(crate) fn stop(self) {
+        self.process.signal(Signal::TERM);
+        self.process.wait(SOON).success();
+    }
+
     /// The process of the venue.
     pub(crate) fn process(&self) -> &Process {
         &self.process
@@ -275,6 +287,25 @@ pub(crate) fn capture(name: &str) -> Option<PathBuf> {
     }
     println!("Skipped: {} is not there", path.display());
     None
+}
+
+/// Asks until `ask` gives an answer.
+pub(crate) fn wait_until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let clock = SystemClock::new();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(clock.monotonic() < within, "{what}: not within {within:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// How long a run lasts whose length is free, in seconds: `usual`, or what `VERITAPE_TEST_SECONDS`
+/// says.
+pub(crate) fn seconds(usual: u64) -> u64 {
+    let told = env::var("VERITAPE_TEST_SECONDS").ok().filter(|seconds| !seconds.is_empty());
+    told.map_or(usual, |seconds| seconds.parse().expect("VERITAPE_TEST_SECONDS is a number"))
 }
 
 /// Says that a test is skipped, and why. With `VERITAPE_REQUIRE_ALL`, which `scripts/test` sets,

@@ -4,11 +4,29 @@
 #[cfg(test)]
 mod capture;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod documents;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod handover;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod ledger;
+#[cfg(test)]
+mod lines;
+#[cfg(test)]
 mod readers;
+#[cfg(test)]
+mod recording;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use rustix::process::{Signal, test_kill_process};
 use tempfile::tempdir;
 
 use crate::harness::{Python, SOON, Sim};
+use crate::recording::{Recording, STREAMS};
 
 /// Streams and markets that every simulated venue has.
 const BUSY: [&str; 4] = ["--markets", "all", "--streams", "trade"];
@@ -23,6 +24,23 @@ fn a_signal_seals_everything() {
             python.rows(data.path(), "trade");
         }
     }
+}
+
+#[test]
+fn a_signal_at_full_rate_seals_everything() {
+    let Some(python) = Python::find() else { return };
+    let venue = ["--markets", "50", "--rate", "2000", "--seed", "41"];
+    let mut recording = Recording::of(&venue, "");
+    let recorder = recording.start(&["--markets", "all", "--streams", STREAMS]);
+    recorder.wait_for_talk("connected", SOON);
+    recording.more_trades(4_000);
+    recorder.signal(Signal::TERM);
+    let ended = recorder.wait(SOON);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(recording.journal().is_empty(), "{:?}", recording.journal());
+    assert_eq!(recording.gaps().len(), 0, "{:#?}", recording.gaps());
+    let figures = recording.compare(&python, &["--strict"]);
+    assert!(figures["recorded"].as_u64() > Some(3_000), "{figures}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::{Lasting, Presence, Session, key};
 use crate::ingest::merge::LaneKey;
 use crate::model::event::SessionClosed;
@@ -71,6 +73,27 @@ impl Presence {
                 bytes,
             });
         }
+    }
+
+    /// A frame of a session that the catalog does not know was found in the journal: a kill came
+    /// between the two. What it asked for is lost, so it proves nothing.
+    pub fn found(&mut self, id: i64, venue: &SmolStr, at: Timestamp) {
+        self.sessions.entry(id).or_insert_with(|| Session {
+            row: SessionRow {
+                id,
+                venue: venue.clone(),
+                endpoint: String::new(),
+                subscriptions: words(&[]),
+                opened: at,
+                first_data: Some(at),
+                closed: None,
+                why: None,
+                frames: 0,
+                bytes: 0,
+                proven_until: None,
+            },
+            subscriptions: Arc::from([]),
+        });
     }
 
     /// A frame of a session was found in the journal.

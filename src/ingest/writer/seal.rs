@@ -35,8 +35,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Publishes what readers should see at once: sessions, gaps, what is live.
+    /// Publishes what readers should see at once: sessions, gaps, what is live. What it says was
+    /// proven must be durable before, or a kill would leave a hole that no gap names.
     pub(super) fn tell_presence(&mut self) -> Result<(), WriterError> {
+        self.sync()?;
         self.gather(false);
         self.pending.at = self.now;
         let change = std::mem::take(&mut self.pending);

@@ -85,11 +85,17 @@ impl Writer {
     /// Reads again what no file holds. Memory is bounded: it seals as it goes.
     fn recover(&mut self, mut recovery: Recovery, swept: &Swept) -> Result<(), WriterError> {
         let started = self.now;
+        let published_sessions = self.next_session;
         let mut frames = 0_u64;
         for frame in recovery.by_ref() {
             self.next_frame = frame.sequence;
             self.now = frame.ts_recv;
-            self.presence.recovered(frame.origin.session, frame.ts_recv);
+            let session = frame.origin.session;
+            if session >= published_sessions {
+                self.presence.found(session, &frame.origin.venue, frame.ts_recv);
+                self.next_session = self.next_session.max(session.saturating_add(1));
+            }
+            self.presence.recovered(session, frame.ts_recv);
             self.read(&frame);
             self.next_frame += 1;
             frames += 1;
