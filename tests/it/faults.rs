@@ -30,7 +30,7 @@ fn check(faults: &[String], seconds: u64, strict: bool, expected: &[(&str, usize
     let unread = python.rows(recording.data(), "unread");
     let bodies: Vec<_> = unread.iter().filter_map(|row| row["body"].as_str()).collect();
     for text in &GARBAGE[..if garbage > 0 { GARBAGE.len() } else { 0 }] {
-        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert!(bodies.iter().any(|body| **body == hex), "{text:?} is not in {unread:#?}");
     }
     assert_eq!(unread.is_empty(), garbage == 0, "{unread:#?}");
