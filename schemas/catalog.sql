@@ -33,7 +33,8 @@ CREATE TABLE segments (
 
 CREATE INDEX segments_by_time ON segments (venue, stream, ts_event_min, ts_event_max);
 
--- Files whose rows are in other files now; each is removed, then its row.
+-- Files whose rows are in other files now, or that are about to be published; each is removed, then
+-- its row.
 CREATE TABLE retired (
     number     INTEGER PRIMARY KEY,
     path       TEXT    NOT NULL,

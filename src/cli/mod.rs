@@ -7,6 +7,7 @@ mod demo;
 mod gaps;
 mod output;
 mod progress;
+mod rebuild;
 mod record;
 mod signals;
 mod sim;
@@ -105,6 +106,8 @@ enum Command {
     Gaps,
     /// List what is held, by market, stream and hour.
     Coverage,
+    /// Make Parquet again from kept raw frames.
+    Rebuild(rebuild::RebuildArgs),
     /// Print `CREATE VIEW` statements that show the data folder to DuckDB.
     Views,
     /// Write or check a configuration file.
@@ -157,6 +160,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Status => status::run(&config, json),
         Command::Gaps => gaps::run(&config, json),
         Command::Coverage => coverage::run(&config, json),
+        Command::Rebuild(args) => rebuild::run(args, &config, json),
         Command::Views => views::run(&config),
         Command::Config { command } => config_command::run(command, &cli.common),
     }

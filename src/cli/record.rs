@@ -259,6 +259,10 @@ fn writer_options(config: &Config) -> WriterOptions {
         disk_full_grace: config.disk_full_grace.0,
         journal: JournalOptions { compression: config.journal.into(), ..JournalOptions::default() },
         keep: if config.raw.keep == RawKeep::Nothing { Keep::Nothing } else { Keep::Raw(raw) },
+        raw_days: match config.raw.keep {
+            RawKeep::Days(days) => Some(days),
+            RawKeep::Nothing | RawKeep::Forever => None,
+        },
         ..WriterOptions::default()
     }
 }

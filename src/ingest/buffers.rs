@@ -35,6 +35,26 @@ pub struct Part {
     pub revised: HashSet<(Market, Timestamp)>,
 }
 
+impl Part {
+    /// Leaves the last row only of each candle that was revised: its earlier state may wait for
+    /// the same file.
+    pub fn keep_last(&mut self) {
+        let revised = &self.revised;
+        if revised.is_empty() {
+            return;
+        }
+        let mut seen = HashSet::new();
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.reverse();
+        rows.retain(|row| {
+            let key = row.head.market.clone().map(|market| (market, row.time()));
+            key.is_none_or(|key| !revised.contains(&key) || seen.insert(key))
+        });
+        rows.reverse();
+        self.rows = rows;
+    }
+}
+
 /// Rows of one market in one hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hour {

@@ -68,6 +68,11 @@ impl Instruments {
         news
     }
 
+    /// Takes a state as known, whatever was before.
+    pub fn set(&mut self, row: InstrumentRow) {
+        self.known.insert((row.venue.clone(), row.market.clone()), row);
+    }
+
     /// The markets that `venue` listed when last seen.
     pub fn listed(&self, venue: &str) -> Vec<Market> {
         let listed = self.known.values().filter(|row| row.venue == venue && row.listed);

@@ -134,6 +134,15 @@ impl Lanes {
         Ok(())
     }
 
+    /// The frame that a candle came in which may still change; none where there is no such candle.
+    #[must_use]
+    pub fn open_since(&self, key: &LaneKey, ts_open: Timestamp) -> Option<i64> {
+        match self.lanes.get(key)? {
+            Lane::Candles(candles) => Some(candles.open.get(&ts_open)?.0.head.frame),
+            Lane::Trades(_) | Lane::Contents(_) => None,
+        }
+    }
+
     fn lane(&mut self, key: &LaneKey) -> Option<&mut Lane> {
         if !self.lanes.contains_key(key) {
             self.lanes.insert(key.clone(), Lane::of(key.stream, Carried::default())?);

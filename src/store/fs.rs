@@ -66,6 +66,13 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// What the disk says.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Removes an empty folder, and syncs the one that holds it. One that is not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says; a folder that holds anything stays.
+    fn remove_folder(&self, path: &Path) -> io::Result<()>;
+
     /// Makes a folder and those above it, and syncs the folder that holds it.
     ///
     /// # Errors

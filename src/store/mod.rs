@@ -6,5 +6,6 @@ pub mod folder;
 pub mod fs;
 pub mod journal;
 pub mod paths;
+pub mod raw;
 pub mod segment;
 pub mod sweep;

@@ -71,6 +71,14 @@ impl Paths {
         self.raw_root().join(day.to_string())
     }
 
+    /// The day that the folder `path` holds the raw frames of; none where its name is not a day.
+    #[must_use]
+    pub fn raw_day(path: &Path) -> Option<NaiveDate> {
+        let name = path.file_name()?.to_str()?;
+        // Days have many spellings; ours is the only one that counts.
+        name.parse().ok().filter(|day: &NaiveDate| day.to_string() == name)
+    }
+
     /// The folder of what was found damaged or out of place.
     #[must_use]
     pub fn quarantine(&self) -> PathBuf {

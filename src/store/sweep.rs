@@ -74,19 +74,9 @@ pub fn sweep(
     catalog: &mut Catalog,
     journal_from: Option<u64>,
 ) -> Result<Swept, SweepError> {
-    let disk = |doing, path: &Path| {
-        let path = path.to_owned();
-        move |source| SweepError::Disk { path, doing, source }
-    };
     let mut swept = Swept::default();
 
-    let retired = catalog.retired()?;
-    for one in &retired {
-        let path = paths.absolute(&one.path);
-        fs.remove(&path).map_err(disk("remove", &path))?;
-        swept.retired.push(one.path.clone());
-    }
-    catalog.forget(&retired)?;
+    swept.retired = remove_retired(fs, paths, catalog)?;
 
     let found = paths.walk(fs).map_err(disk("list", paths.data()))?;
     let position = catalog.start_position()?;
@@ -117,6 +107,31 @@ pub fn sweep(
         swept.quarantined.push(name.to_string());
     }
     Ok(swept)
+}
+
+/// Removes the parts whose rows are in other parts, and those that were about to be published.
+/// Tells their paths.
+///
+/// # Errors
+///
+/// When the disk or the catalog says no; the same may be tried again.
+pub fn remove_retired(
+    fs: &dyn Fs,
+    paths: &Paths,
+    catalog: &mut Catalog,
+) -> Result<Vec<String>, SweepError> {
+    let retired = catalog.retired()?;
+    for one in &retired {
+        let path = paths.absolute(&one.path);
+        fs.remove(&path).map_err(disk("remove", &path))?;
+    }
+    catalog.forget(&retired)?;
+    Ok(retired.into_iter().map(|one| one.path).collect())
+}
+
+fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SweepError {
+    let path = path.to_owned();
+    move |source| SweepError::Disk { path, doing, source }
 }
 
 /// Moves a part to a free name in the quarantine.

@@ -16,6 +16,7 @@
 //!
 //! The writer ends when all senders of its queue are gone.
 
+mod raw;
 mod seal;
 mod start;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod trouble;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use tokio::sync::watch;
 
 use self::trouble::Trouble;
@@ -63,6 +65,8 @@ pub struct WriterOptions {
     pub journal: JournalOptions,
     /// What becomes of journal files whose frames are published.
     pub keep: Keep,
+    /// For how many days they are kept, where they are; none: for ever.
+    pub raw_days: Option<u16>,
     /// How long a disk that says no is tried again before the writer gives up.
     pub disk_full_grace: Duration,
     /// How long to wait between two tries.
@@ -77,6 +81,7 @@ impl Default for WriterOptions {
             sync_interval: Duration::from_millis(100),
             journal: JournalOptions::default(),
             keep: Keep::Nothing,
+            raw_days: None,
             disk_full_grace: Duration::from_mins(1),
             retry_every: Duration::from_millis(500),
         }
@@ -149,6 +154,8 @@ pub struct Writer {
     now: Timestamp,
     /// When candles were last looked through, and progress told.
     looked: Timestamp,
+    /// The day whose raw frames are being kept.
+    raw_day: Option<NaiveDate>,
     /// When the oldest frame arrived that the journal has not synced.
     unsynced_since: Option<Timestamp>,
     next_frame: u64,

@@ -8,7 +8,7 @@ use crate::ingest::merge::LaneKey;
 use crate::model::time::Timestamp;
 use crate::store::catalog::{Carry, Change, HourRows, Retired};
 use crate::store::paths::PartName;
-use crate::store::segment::{self, Base, Contents, Segment};
+use crate::store::segment::{self, Base, Contents, Omit, Segment};
 
 /// Files that one candle revision may take up: all are open at once.
 const BASES_LIMIT: usize = 24;
@@ -20,7 +20,8 @@ impl Writer {
         self.sync()?;
         self.gather(true);
         let mut change = std::mem::take(&mut self.pending);
-        let parts = std::mem::take(&mut self.intake.buffers.parts);
+        let mut parts = std::mem::take(&mut self.intake.buffers.parts);
+        parts.values_mut().for_each(Part::keep_last);
         let sealed = self.seal_parts(&parts, &mut change);
         self.intake.buffers.parts = parts;
         let published = sealed.and_then(|()| Ok(self.catalog.publish(&change)?));
@@ -81,8 +82,9 @@ impl Writer {
         change.hours = self.hours();
         for (number, (key, part)) in (self.next_segment..).zip(parts) {
             let revised = self.revised(key, part)?;
+            let omit = Omit::Keys(&part.revised);
             let bases: Vec<Base<'_>> =
-                revised.iter().map(|segment| Base { segment, drop: &part.revised }).collect();
+                revised.iter().map(|segment| Base::published(segment, omit)).collect();
             let name =
                 PartName { stream: key.stream, venue: key.venue.clone(), date: key.date, number };
             let contents = Contents { name: &name, rows: &part.rows, bases: &bases };
@@ -128,6 +130,7 @@ impl Writer {
             Ok(_) => {}
             Err(error) => tracing::warn!("cannot list replaced files: {error}"),
         }
+        self.turn_raw_page();
         if let Err(error) = self.journal.release(self.next_frame, &self.options.keep) {
             tracing::warn!("the journal keeps more than it must: {error}");
         }

@@ -69,6 +69,7 @@ impl Writer {
             pending: Change::default(),
             trouble: Trouble::default(),
             looked: Timestamp::MIN,
+            raw_day: None,
             unsynced_since: None,
             told: Progress::default(),
             progress: watch::Sender::new(Progress::default()),

@@ -132,15 +132,22 @@ bodies! {
 /// every version that keeps the columns as they are.
 #[must_use]
 pub fn content_hash(body: &Body) -> u64 {
-    let mut sink = HashSink(Xxh3::new());
+    let mut sink = HashSink::default();
     body.cells(&mut sink);
-    sink.0.digest()
+    sink.finish()
 }
 
 /// Feeds cells to a hash, each behind a byte that says whether it is null.
-struct HashSink(Xxh3);
+#[derive(Default)]
+pub struct HashSink(Xxh3);
 
 impl HashSink {
+    /// [`content_hash`] of the record whose cells it was handed.
+    #[must_use]
+    pub fn finish(&self) -> u64 {
+        self.0.digest()
+    }
+
     fn put(&mut self, bytes: Option<&[u8]>) {
         match bytes {
             Some(bytes) => {

@@ -7,6 +7,7 @@ use crate::model::gap::Gap;
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
+use crate::store::paths::PartName;
 use crate::store::segment::Segment;
 
 /// What is published together. Empty parts change nothing.
@@ -19,6 +20,11 @@ pub struct Change {
     /// Numbers of files whose rows are in `segments` now. They stay on disk until they are
     /// removed, by the caller or at the next start.
     pub retired: Vec<u64>,
+    /// Files that are about to get their names, to be published by a later change: until then a
+    /// start removes them.
+    pub planned: Vec<PartName>,
+    /// Hours that were counted anew; what is known of them is replaced. Goes before `hours`.
+    pub recounts: Vec<Recount>,
     /// Rows recorded; added to those known of the hour.
     pub hours: Vec<HourRows>,
     /// Sessions, whole: what is known of one is replaced. One that is closed closes its live
@@ -55,6 +61,21 @@ pub struct HourRows {
     pub first: Timestamp,
     /// The latest time of them.
     pub last: Timestamp,
+}
+
+/// All rows of one stream in some hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recount {
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// The stream.
+    pub stream: Stream,
+    /// The first hour that was counted.
+    pub first: Timestamp,
+    /// The last hour that was counted.
+    pub last: Timestamp,
+    /// What is in these hours: those without rows are left out.
+    pub hours: Vec<HourRows>,
 }
 
 /// One connection.
@@ -151,6 +172,10 @@ impl From<rusqlite::Error> for Refusal {
 
 /// Writes `change` within `tx`.
 pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal> {
+    for name in &change.planned {
+        let sql = "INSERT INTO retired (number, path, retired_at) VALUES (?1, ?2, ?3)";
+        tx.prepare_cached(sql)?.execute(params![name.number, name, change.at])?;
+    }
     for segment in &change.segments {
         add_segment(tx, segment, change.at)?;
     }
@@ -166,7 +191,12 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     for session in change.sessions.iter().filter(|session| session.closed.is_some()) {
         close_spans(tx, session.id)?;
     }
-    for hour in &change.hours {
+    for Recount { venue, stream, first, last, .. } in &change.recounts {
+        let sql = "DELETE FROM hours WHERE venue = ?1 AND stream = ?2 AND hour BETWEEN ?3 AND ?4";
+        tx.prepare_cached(sql)?.execute(params![venue.as_str(), stream, first, last])?;
+    }
+    let counted = change.recounts.iter().flat_map(|recount| &recount.hours);
+    for hour in counted.chain(&change.hours) {
         add_hour(tx, hour)?;
     }
     for (id, gap) in &change.gaps {
@@ -215,6 +245,8 @@ fn add_segment(tx: &Connection, segment: &Segment, at: Timestamp) -> Result<(), 
         ":recv_min": segment.ts_recv.min, ":recv_max": segment.ts_recv.max,
         ":frame_min": segment.frames.min, ":frame_max": segment.frames.max, ":at": at,
     })?;
+    let sql = "DELETE FROM retired WHERE number = ?1";
+    tx.prepare_cached(sql)?.execute([segment.name.number])?;
     let next = segment.name.number.saturating_add(1);
     let sql = "UPDATE meta SET value = max(value, ?1) WHERE key = 'next_segment'";
     tx.prepare_cached(sql)?.execute([next])?;

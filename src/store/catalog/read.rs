@@ -91,6 +91,23 @@ impl Catalog {
         })
     }
 
+    /// The files with rows of frames within `frames`, or with rows that arrived within `recv`, as
+    /// far as their ends tell, in the order of their numbers.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn holding(&self, frames: Ends<i64>, recv: Span) -> Result<Vec<Segment>, CatalogError> {
+        let sql = "SELECT * FROM segments WHERE (frame_min <= ?2 AND frame_max >= ?1)
+            OR (ts_recv_min < ?4 AND ts_recv_max >= ?3) ORDER BY number";
+        self.read(|db| {
+            let mut sql = db.prepare_cached(sql)?;
+            let values = (frames.min, frames.max, recv.from(), recv.to());
+            let rows = sql.query_map(values, segment)?;
+            rows.collect()
+        })
+    }
+
     /// Whether the file with this number and path is published.
     ///
     /// # Errors

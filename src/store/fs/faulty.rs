@@ -251,6 +251,17 @@ impl Fs for FaultyFs {
         })
     }
 
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.disk().operate(Needs::Change, |disk| {
+            let mut held = disk.names.keys().chain(&disk.folders);
+            if held.any(|held| held.parent() == Some(path)) {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+            disk.folders.remove(path);
+            Ok(())
+        })
+    }
+
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.disk().operate(Needs::Room, |disk| {
             disk.folders.extend(path.ancestors().map(Path::to_path_buf));

@@ -77,6 +77,14 @@ impl Fs for RealFs {
         }
     }
 
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_dir(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+            Ok(()) => self.sync_folder(holder(path)),
+        }
+    }
+
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         let missing: Vec<&Path> = path.ancestors().take_while(|one| !is_folder(one)).collect();
         for folder in missing.into_iter().rev() {

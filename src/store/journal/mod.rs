@@ -40,7 +40,7 @@ use super::fs::{Fs, FsFile};
 use crate::model::frame::Frame;
 
 pub use self::format::Compression;
-pub use self::recovery::{Damage, Recovery, RecoveryReport, read_all, replay};
+pub use self::recovery::{Damage, Recovery, RecoveryReport, read_all, replay, replay_within};
 pub use self::walk::Fault;
 
 /// How a journal writes.
@@ -74,6 +74,12 @@ pub enum Keep {
     Nothing,
     /// They are moved to this folder, into one folder per UTC day of their first frame.
     Raw(PathBuf),
+}
+
+/// Whether `path` has the name of a segment file, in the journal or where it is kept.
+#[must_use]
+pub fn is_segment(path: &Path) -> bool {
+    names::first_sequence(path).is_some()
 }
 
 /// What a release did.

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::JournalError;
 use super::block::Frames;
@@ -14,6 +15,8 @@ use super::format::{BLOCK_HEADER_BYTES, FileHeader};
 use super::survey::{Segment, Survey, segments_of};
 use super::walk::{Fault, Found, Walk};
 use crate::model::frame::Frame;
+use crate::model::span::Span;
+use crate::model::time::Timestamp;
 use crate::store::fs::Fs;
 
 /// Damages listed in a report; more are counted only.
@@ -227,6 +230,43 @@ pub fn replay(fs: Arc<dyn Fs>, folders: &[PathBuf], from: u64) -> Result<Recover
     survey.report.files = survey.segments.iter().map(|_| 1).sum();
     survey.report.bytes = survey.segments.iter().map(|segment| segment.bytes).sum();
     Ok(Recovery::over(fs, survey, from))
+}
+
+/// The same, without the files that hold nothing of `span` as far as the arrival of their first
+/// frames tells. Clocks are set and several sessions share a file, so it is told with `slack`:
+/// frames that arrived outside of `span` are given too.
+///
+/// # Errors
+///
+/// When a folder cannot be listed.
+pub fn replay_within(
+    fs: Arc<dyn Fs>,
+    folders: &[PathBuf],
+    span: Span,
+    slack: Duration,
+) -> Result<Recovery, JournalError> {
+    let mut recovery = replay(Arc::clone(&fs), folders, 1)?;
+    let (from, to) = (span.from().before(slack), span.to().after(slack));
+    let files = Vec::from(std::mem::take(&mut recovery.files));
+    let begin: Vec<Option<Timestamp>> = files.iter().map(|one| begins(&*fs, one)).collect();
+    let next = begin.iter().skip(1).copied().chain([None]);
+    let told = files.into_iter().zip(&begin).zip(next);
+    recovery.files = told
+        .filter(|((_, begin), next)| {
+            begin.is_none_or(|begin| begin < to) && next.is_none_or(|next| next >= from)
+        })
+        .map(|((file, _), _)| file)
+        .collect();
+    // What comes before the first file is no loss.
+    recovery.next = recovery.first_sequence().unwrap_or(1);
+    Ok(recovery)
+}
+
+/// When the first frame of a file arrived, where its header tells.
+fn begins(fs: &dyn Fs, segment: &Segment) -> Option<Timestamp> {
+    let read = Box::new(|offset, length| fs.read(&segment.path, offset, length));
+    let (_, header) = Walk::begin(read, segment.bytes, segment.first)?;
+    header.ok().map(|header| header.created)
 }
 
 /// The frames in the bytes of one segment file, whatever these are, and what is wrong with them.

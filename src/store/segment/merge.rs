@@ -11,18 +11,19 @@ use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
 use super::batch::BATCH_ROWS;
+use super::write::Omit;
 use super::{SegmentError, layout};
 use crate::model::market::Market;
 use crate::model::time::Timestamp;
 use crate::store::paths::PartName;
 
 /// Rows by market and time.
-pub(super) type Keys = HashSet<(Market, Timestamp)>;
+pub type Keys = HashSet<(Market, Timestamp)>;
 
 /// Where sorted rows come from.
 pub(super) struct Source<'a> {
     batches: Box<dyn Iterator<Item = Result<RecordBatch, SegmentError>> + 'a>,
-    drop: Option<&'a Keys>,
+    omit: Omit<'a>,
     held: Option<Held>,
 }
 
@@ -33,12 +34,12 @@ struct Held {
 }
 
 impl<'a> Source<'a> {
-    /// The rows of `batches`, but for those in `drop`.
+    /// The rows of `batches`, but for those in `omit`.
     pub(super) fn new(
         batches: impl Iterator<Item = Result<RecordBatch, SegmentError>> + 'a,
-        drop: Option<&'a Keys>,
+        omit: Omit<'a>,
     ) -> Self {
-        Self { batches: Box::new(batches), drop, held: None }
+        Self { batches: Box::new(batches), omit, held: None }
     }
 }
 
@@ -80,11 +81,8 @@ impl<'a> Merge<'a> {
                     source.held = None;
                     break;
                 };
-                let kept = match source.drop.filter(|keys| !keys.is_empty()) {
-                    Some(keys) => without(&batch, keys, self.name)
-                        .map_err(|e| SegmentError::misfit(self.name, &e))?,
-                    None => batch.clone(),
-                };
+                let kept = without(&batch, source.omit, self.name)
+                    .map_err(|e| SegmentError::misfit(self.name, &e))?;
                 self.dropped += (batch.num_rows() - kept.num_rows()) as u64;
                 source.held = Some(Held { batch: kept, at: 0 });
             }
@@ -125,19 +123,33 @@ fn interleave(
     interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &taken)
 }
 
-/// `batch` without the rows in `keys`.
-fn without(batch: &RecordBatch, keys: &Keys, name: &PartName) -> Result<RecordBatch, ArrowError> {
+/// `batch` without the rows in `omit`.
+fn without(
+    batch: &RecordBatch,
+    omit: Omit<'_>,
+    name: &PartName,
+) -> Result<RecordBatch, ArrowError> {
     let columns = KeyColumns::of(batch, layout::time_column(name.stream))?;
-    let keep = (0..batch.num_rows()).map(|row| {
-        let (market, time, _) = columns.row(row);
-        let key = market.map(|market| (Market::new(market), Timestamp::from_micros(time)));
-        Some(key.is_none_or(|key| !keys.contains(&key)))
-    });
-    filter_record_batch(batch, &keep.collect::<BooleanArray>())
+    let rows = 0..batch.num_rows();
+    let keep: BooleanArray = match omit {
+        Omit::Nothing => return Ok(batch.clone()),
+        Omit::Keys(keys) if keys.is_empty() => return Ok(batch.clone()),
+        Omit::Keys(keys) => rows
+            .map(|row| {
+                let (market, time, _) = columns.row(row);
+                let key = market.map(|market| (Market::new(market), Timestamp::from_micros(time)));
+                Some(key.is_none_or(|key| !keys.contains(&key)))
+            })
+            .collect(),
+        Omit::Frames(frames) => {
+            rows.map(|row| Some(!frames.contains(columns.row(row).2))).collect()
+        }
+    };
+    filter_record_batch(batch, &keep)
 }
 
 /// The columns that the order is made of.
-struct KeyColumns<'a> {
+pub(super) struct KeyColumns<'a> {
     market: &'a DictionaryArray<Int32Type>,
     markets: &'a StringArray,
     time: &'a [i64],
@@ -145,7 +157,7 @@ struct KeyColumns<'a> {
 }
 
 impl<'a> KeyColumns<'a> {
-    fn of(batch: &'a RecordBatch, time: &str) -> Result<Self, ArrowError> {
+    pub(super) fn of(batch: &'a RecordBatch, time: &str) -> Result<Self, ArrowError> {
         let column = |name: &str| {
             batch
                 .column_by_name(name)
@@ -168,7 +180,7 @@ impl<'a> KeyColumns<'a> {
     }
 
     /// The key of a row that is there.
-    fn row(&self, row: usize) -> (Option<&'a str>, i64, i64) {
+    pub(super) fn row(&self, row: usize) -> (Option<&'a str>, i64, i64) {
         let market = self.market.key(row).map(|key| self.markets.value(key));
         let at = |column: &[i64]| column.get(row).copied().unwrap_or_default();
         (market, at(self.time), at(self.frame))

@@ -5,7 +5,9 @@
 //! rows that were written; no Arrow type is seen outside the store.
 
 mod batch;
+pub mod cells;
 pub mod document;
+mod frames;
 mod layout;
 mod merge;
 pub mod read;
@@ -24,8 +26,11 @@ use parquet::errors::ParquetError;
 use super::paths::PartName;
 use crate::model::time::Timestamp;
 
+pub use self::cells::{Cells, Extent, scan};
+pub use self::frames::Frames;
+pub use self::merge::Keys;
 pub use self::read::{Footer, checksum, footer};
-pub use self::write::{Base, Contents, Written, write};
+pub use self::write::{Base, Contents, Omit, Written, write};
 
 /// The version of the layout of the files, in each file's metadata and in the catalog. It grows
 /// when a column changes its meaning or goes; a new column is no new version.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use bytes::{Buf, Bytes};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
@@ -73,7 +74,15 @@ impl Part {
         paths: &Paths,
         segment: &Segment,
     ) -> Result<Self, SegmentError> {
-        let path = paths.part(&segment.name);
+        Self::open_at(fs, paths.part(&segment.name), segment)
+    }
+
+    /// The same for one that lies elsewhere.
+    pub(super) fn open_at(
+        fs: &Arc<dyn Fs>,
+        path: PathBuf,
+        segment: &Segment,
+    ) -> Result<Self, SegmentError> {
         let (length, blake3) = checksum(fs.as_ref(), &path)?;
         if (length, &blake3) != (segment.bytes, &segment.blake3) {
             let Segment { bytes, blake3, .. } = segment;
@@ -110,13 +119,7 @@ impl Part {
         stream: Stream,
         size: usize,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, SegmentError>>, SegmentError> {
-        let found = self.footer()?.format_version;
-        if found != FORMAT_VERSION || !same(self.builder.schema(), &layout::schema(stream)) {
-            let detail = format!(
-                "its columns (format {found}) are not those of {stream} in format {FORMAT_VERSION}"
-            );
-            return Err(SegmentError::Damaged { path: self.path, detail });
-        }
+        self.check(stream)?;
         let Self { path, builder } = self;
         let schema = layout::schema(stream);
         let reader =
@@ -127,6 +130,35 @@ impl Part {
                 .and_then(|batch| batch.with_schema(schema.clone()))
                 .map_err(|e| SegmentError::Damaged { path: path.clone(), detail: e.to_string() })
         }))
+    }
+
+    /// The same with the market, the times and the frame of each row only.
+    pub(super) fn key_batches(
+        self,
+        stream: Stream,
+        size: usize,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, SegmentError>>, SegmentError> {
+        self.check(stream)?;
+        let Self { path, builder } = self;
+        let names = [layout::MARKET, layout::TS_RECV, layout::FRAME, layout::time_column(stream)];
+        let columns = ProjectionMask::columns(builder.parquet_schema(), names);
+        let reader = builder.with_projection(columns).with_batch_size(size).build();
+        let reader = reader.map_err(|e| SegmentError::reading(&path, e))?;
+        Ok(reader.map(move |batch| {
+            batch.map_err(|e| SegmentError::Damaged { path: path.clone(), detail: e.to_string() })
+        }))
+    }
+
+    /// Whether it has the columns that this version writes for `stream`.
+    fn check(&self, stream: Stream) -> Result<(), SegmentError> {
+        let found = self.footer()?.format_version;
+        if found == FORMAT_VERSION && same(self.builder.schema(), &layout::schema(stream)) {
+            return Ok(());
+        }
+        let detail = format!(
+            "its columns (format {found}) are not those of {stream} in format {FORMAT_VERSION}"
+        );
+        Err(SegmentError::Damaged { path: self.path.clone(), detail })
     }
 }
 

@@ -11,6 +11,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 
 use super::batch::{BATCH_ROWS, Batches};
+use super::cells::{Cells, Extent, scan_part};
+use super::frames::Frames;
 use super::layout::{self, key};
 use super::merge::{Keys, Merge, Source};
 use super::read::Part;
@@ -31,13 +33,39 @@ pub struct Contents<'a> {
     pub bases: &'a [Base<'a>],
 }
 
-/// A published part whose rows go into another, which then takes its place.
+/// A part whose rows go into another, which then takes its place.
 #[derive(Debug, Clone, Copy)]
 pub struct Base<'a> {
-    /// The part, as the catalog has it: a file that is not this any more is not taken.
-    pub segment: &'a Segment,
-    /// Rows to leave out, by market and time.
-    pub drop: &'a Keys,
+    /// A file that is not this any more is not taken.
+    segment: &'a Segment,
+    omit: Omit<'a>,
+    /// Where it lies; none where it has its own name.
+    tmp: Option<&'a Path>,
+}
+
+/// Rows of a base to leave out.
+#[derive(Debug, Clone, Copy)]
+pub enum Omit<'a> {
+    /// None.
+    Nothing,
+    /// By market and time.
+    Keys(&'a Keys),
+    /// By the frames they came in.
+    Frames(&'a Frames),
+}
+
+impl<'a> Base<'a> {
+    /// A published part, as the catalog has it.
+    #[must_use]
+    pub const fn published(segment: &'a Segment, omit: Omit<'a>) -> Self {
+        Self { segment, omit, tmp: None }
+    }
+
+    /// A part that is not published yet.
+    #[must_use]
+    pub fn written(part: &'a Written, omit: Omit<'a>) -> Self {
+        Self { segment: &part.segment, omit, tmp: Some(part.tmp.as_path()) }
+    }
 }
 
 /// A part that is complete and synced, under its temporary name.
@@ -83,6 +111,30 @@ impl Written {
         Ok(self.segment)
     }
 
+    /// Gives it up.
+    ///
+    /// # Errors
+    ///
+    /// When the disk says no: then the next start removes it.
+    pub fn discard(self, fs: &dyn Fs) -> Result<(), SegmentError> {
+        fs.remove(&self.tmp).map_err(SegmentError::disk("remove", &self.tmp))
+    }
+
+    /// Hands all rows to `each`, some at a time, before they are there for readers.
+    ///
+    /// # Errors
+    ///
+    /// When the disk says no.
+    pub fn scan(
+        &self,
+        fs: &Arc<dyn Fs>,
+        extent: Extent,
+        each: impl FnMut(&Cells<'_>),
+    ) -> Result<(), SegmentError> {
+        let part = Part::open_at(fs, self.tmp.clone(), &self.segment)?;
+        scan_part(part, &self.segment, extent, each)
+    }
+
     /// What the catalog will say of it.
     #[must_use]
     pub const fn segment(&self) -> &Segment {
@@ -104,7 +156,7 @@ fn write_tmp(
 ) -> Result<(Segment, u64), SegmentError> {
     let Contents { name, rows, .. } = contents;
     let mut sources = bases(fs, paths, &contents)?;
-    sources.push(Source::new(Batches::sorted(name, rows), None));
+    sources.push(Source::new(Batches::sorted(name, rows), Omit::Nothing));
     let mut merge = Merge::new(name, sources);
 
     for folder in [tmp.parent(), paths.part(name).parent()].into_iter().flatten() {
@@ -153,8 +205,9 @@ fn bases<'a>(
         if *name == base.segment.name {
             return Err(misfit(name, "it cannot be its own base".to_owned()));
         }
-        let part = Part::open(fs, paths, base.segment)?;
-        Ok(Source::new(part.batches(name.stream, BATCH_ROWS)?, Some(base.drop)))
+        let path = base.tmp.map_or_else(|| paths.part(&base.segment.name), Path::to_path_buf);
+        let part = Part::open_at(fs, path, base.segment)?;
+        Ok(Source::new(part.batches(name.stream, BATCH_ROWS)?, base.omit))
     };
     bases.iter().map(open).collect()
 }

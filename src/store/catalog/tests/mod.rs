@@ -124,6 +124,8 @@ fn everything() -> Change {
         at: at(99),
         segments: vec![segment(Stream::Trade, 1, 10, 20), segment(Stream::Ticker, 2, 15, 40)],
         retired: vec![],
+        planned: vec![],
+        recounts: vec![],
         hours: vec![hour(Some("KRW-BTC"), 0, 5, 10, 20), hour(None, 0, 1, 10, 10)],
         sessions: vec![session(1, Some(50), None), session(2, Some(60), Some(61))],
         live: vec![

@@ -53,8 +53,7 @@ fn a_damaged_base_is_not_taken_for_true() {
     let segment = home.publish(&name, &rows);
     let path = home.paths.part(&name);
     let whole = std::fs::read(&path).unwrap();
-    let drop = HashSet::new();
-    let bases = [Base { segment: &segment, drop: &drop }];
+    let bases = [Base::published(&segment, Omit::Nothing)];
     let next = sample::name(Stream::Trade, 2);
     let attempt = || home.write(&next, &rows, &bases);
 
@@ -165,6 +164,9 @@ impl Fs for Faulty {
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         RealFs.remove(path)
+    }
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        RealFs.remove_folder(path)
     }
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         RealFs.create_folder(path)

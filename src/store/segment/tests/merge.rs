@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::market::Market;
 use crate::model::subscription::CandleUnit;
-use crate::store::segment::merge::Keys;
 
 const STREAM: Stream = Stream::Candle(CandleUnit::M1);
 
@@ -22,8 +21,11 @@ fn check(bases: &[(Vec<Row>, Keys)], rows: &[Row]) {
         .zip(bases)
         .map(|(number, (rows, _))| home.publish(&sample::name(STREAM, number), rows))
         .collect();
-    let taken: Vec<Base<'_>> =
-        segments.iter().zip(bases).map(|(segment, (_, drop))| Base { segment, drop }).collect();
+    let taken: Vec<Base<'_>> = segments
+        .iter()
+        .zip(bases)
+        .map(|(segment, (_, drop))| Base::published(segment, Omit::Keys(drop)))
+        .collect();
     let name = sample::name(STREAM, 100);
 
     // Bases come before new rows where keys are equal.
