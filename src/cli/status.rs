@@ -6,8 +6,12 @@ use super::config::Config;
 use super::output::{self, Align};
 use super::{Failure, Outcome};
 use crate::model::gap::{Gap, GapState};
-use crate::store::catalog::{Catalog, Filter, StreamSummary};
+use crate::model::time::Timestamp;
+use crate::store::catalog::{Catalog, Filter, SessionRow, StreamSummary};
 use crate::store::folder;
+
+/// Sessions that are told of at most.
+const SESSIONS: usize = 20;
 
 pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
     let catalog = open(config)?;
@@ -26,6 +30,7 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
                 .map(|state| (state.to_string(), json!(count(&gaps, *state))))
                 .collect::<serde_json::Map<String, Value>>(),
             "recovered": recovered,
+            "sessions": sessions(&catalog)?,
         }))?;
         return Ok(Outcome::Done);
     }
@@ -37,6 +42,33 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
         GapState::ALL.iter().map(|state| format!("{} {state}", count(&gaps, *state))).collect();
     output::data(&format!("gaps: {}", states.join(", ")))?;
     Ok(Outcome::Done)
+}
+
+/// The latest sessions, oldest first: what each carried, and how often and by how much it was
+/// before the others.
+fn sessions(catalog: &Catalog) -> Result<Vec<Value>, Failure> {
+    let sessions = catalog.sessions(&Filter::default())?;
+    let latest = sessions.get(sessions.len().saturating_sub(SESSIONS)..).unwrap_or_default();
+    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let document = |row: &SessionRow| {
+        json!({
+            "id": row.id,
+            "venue": row.venue,
+            "endpoint": row.endpoint,
+            "opened": row.opened.to_string(),
+            "first_data": text(row.first_data),
+            "proven_until": text(row.proven_until),
+            "closed": text(row.closed),
+            "why": row.why,
+            "frames": row.frames,
+            "bytes": row.bytes,
+            "records": row.tally.records,
+            "duplicates": row.tally.duplicates,
+            "led": row.tally.led,
+            "lead_us": row.tally.lead_us,
+        })
+    };
+    Ok(latest.iter().map(document).collect())
 }
 
 /// Opens the catalog of the data folder to read.

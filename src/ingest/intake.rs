@@ -3,7 +3,7 @@
 //!
 //! Nothing here asks for the time or touches a disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 
 use super::buffers::Buffers;
 use super::instruments::Instruments;
-use super::merge::{LaneKey, Lanes, Merged};
+use super::merge::{First, LaneKey, Lanes, Merged};
 use super::progress::Tally;
 use super::unread::UnreadSpans;
 use crate::model::frame::Frame;
@@ -20,6 +20,7 @@ use crate::model::market::Market;
 use crate::model::record::{Body, Head, Record, Row, Unread};
 use crate::model::subscription::{Stream, Subscription};
 use crate::model::time::Timestamp;
+use crate::store::catalog::SessionTally;
 use crate::venue::{self, DecodeError};
 
 /// What frames have told and no file holds yet.
@@ -35,6 +36,8 @@ pub struct Intake {
     pub unread: UnreadSpans,
     /// How many of those there were.
     pub unread_frames: u64,
+    /// What each session told, beside others that told the same.
+    pub sessions: HashMap<i64, SessionTally>,
     /// What was told, by venue and stream.
     pub tallies: BTreeMap<(SmolStr, Stream), Tally>,
     scratch: Vec<Record>,
@@ -97,6 +100,7 @@ impl Intake {
         let row = Row { head: head(frame, Some(market.clone()), snapshot), body };
         let tally = self.tallies.entry((venue.clone(), stream)).or_default();
         tally.told += 1;
+        self.sessions.entry(frame.origin.session).or_default().records += 1;
         tally.last = tally.last.max(Some(row.time()));
         tally.last_recv = tally.last_recv.max(Some(frame.ts_recv));
         match self.lanes.offer(&LaneKey { venue: venue.clone(), stream, market }, row) {
@@ -104,8 +108,23 @@ impl Intake {
                 tally.rows += 1;
                 self.buffers.push(now, venue, stream, row, false);
             }
-            Merged::Duplicate => tally.duplicates += 1,
+            Merged::Duplicate(first) => {
+                tally.duplicates += 1;
+                self.told_again(frame, first);
+            }
             Merged::Held => {}
+        }
+    }
+
+    /// Counts what had been told before, and which session was how much earlier.
+    fn told_again(&mut self, frame: &Frame, first: Option<First>) {
+        let session = frame.origin.session;
+        self.sessions.entry(session).or_default().duplicates += 1;
+        if let Some(first) = first.filter(|first| first.session != session) {
+            let leader = self.sessions.entry(first.session).or_default();
+            let lead = frame.ts_recv.since(first.at).as_micros();
+            leader.led += 1;
+            leader.lead_us += u64::try_from(lead).unwrap_or(u64::MAX);
         }
     }
 

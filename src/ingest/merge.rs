@@ -12,6 +12,7 @@
 //! A lane's state travels with the catalog's transaction ([`Lanes::carry`]), so a restart goes on
 //! where the published files end. Nothing here asks for the time or touches a disk.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
@@ -44,6 +45,15 @@ pub struct LaneKey {
     pub market: Market,
 }
 
+/// The first arrival of something. Clock: ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct First {
+    /// The session that told it.
+    pub session: i64,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What became of a row that was offered.
 #[expect(
     clippy::large_enum_variant,
@@ -53,8 +63,8 @@ pub struct LaneKey {
 pub enum Merged {
     /// Not seen before: it belongs in a file.
     New(Row),
-    /// Seen before.
-    Duplicate,
+    /// Seen before; where it is known, over which session and when.
+    Duplicate(Option<First>),
     /// A candle that may still change; [`Lanes::ripe`] hands it out.
     Held,
 }
@@ -84,7 +94,7 @@ impl Lanes {
     pub fn offer(&mut self, key: &LaneKey, row: Row) -> Merged {
         let Some(lane) = self.lane(key) else { return Merged::New(row) };
         let merged = lane.offer(row);
-        if merged != Merged::Duplicate {
+        if !matches!(merged, Merged::Duplicate(_)) {
             self.touch(key);
         }
         merged
@@ -188,14 +198,17 @@ impl Lane {
     }
 
     fn offer(&mut self, row: Row) -> Merged {
-        let new = match (self, &row.body) {
-            (Self::Trades(seen), Body::Trade(trade)) => seen.insert(trade.id.cast_unsigned()),
-            (Self::Contents(seen), body) => seen.insert(content_hash(body)),
+        let first = First { session: row.head.session, at: row.head.ts_recv };
+        let before = match (self, &row.body) {
+            (Self::Trades(seen), Body::Trade(trade)) => {
+                seen.insert(trade.id.cast_unsigned(), first)
+            }
+            (Self::Contents(seen), body) => seen.insert(content_hash(body), first),
             (Self::Candles(candles), Body::Candle(_)) => return candles.offer(row),
             // A body of another type than its stream's is kept rather than judged.
-            (Self::Trades(_) | Self::Candles(_), _) => true,
+            (Self::Trades(_) | Self::Candles(_), _) => None,
         };
-        if new { Merged::New(row) } else { Merged::Duplicate }
+        before.map_or(Merged::New(row), Merged::Duplicate)
     }
 
     fn carried(&self) -> Carried {
@@ -216,27 +229,28 @@ impl Lane {
 #[derive(Debug)]
 struct Recent {
     order: VecDeque<u64>,
-    keys: HashSet<u64>,
+    keys: HashMap<u64, Option<First>>,
     limit: usize,
 }
 
 impl Recent {
     fn new(limit: usize, seen: Vec<u64>) -> Self {
-        Self { keys: seen.iter().copied().collect(), order: seen.into(), limit }
+        Self { keys: seen.iter().map(|key| (*key, None)).collect(), order: seen.into(), limit }
     }
 
-    /// Whether `key` is new; it is remembered.
-    fn insert(&mut self, key: u64) -> bool {
-        if !self.keys.insert(key) {
-            return false;
-        }
+    /// Remembers `key`; says of its first arrival what is known where it was there before.
+    fn insert(&mut self, key: u64, first: First) -> Option<Option<First>> {
+        match self.keys.entry(key) {
+            Entry::Occupied(before) => return Some(*before.get()),
+            Entry::Vacant(free) => free.insert(Some(first)),
+        };
         self.order.push_back(key);
         if self.order.len() > self.limit
             && let Some(oldest) = self.order.pop_front()
         {
             self.keys.remove(&oldest);
         }
-        true
+        None
     }
 }
 
@@ -271,7 +285,7 @@ impl Candles {
         if let Some((held, _)) = self.open.get_mut(&candle.ts_open) {
             let Body::Candle(before) = &held.body else { return Merged::New(row) };
             if candle.ts_last < before.ts_last || content == content_hash(&held.body) {
-                return Merged::Duplicate;
+                return Merged::Duplicate(None);
             }
             *held = row;
             return Merged::Held;
@@ -279,7 +293,7 @@ impl Candles {
         let before = self.written.get(&candle.ts_open);
         if before.is_some_and(|before| before.content == content || candle.ts_last < before.ts_last)
         {
-            return Merged::Duplicate;
+            return Merged::Duplicate(None);
         }
         let newest = self.written.last_key_value().map(|(open, _)| *open);
         let revises = newest.is_some_and(|newest| candle.ts_open <= newest);

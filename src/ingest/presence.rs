@@ -27,7 +27,7 @@ use crate::model::gap::{Gap, GapCause, GapState};
 use crate::model::market::Market;
 use crate::model::subscription::{Stream, Subscription};
 use crate::model::time::Timestamp;
-use crate::store::catalog::{LiveSpan, SessionRow};
+use crate::store::catalog::{LiveSpan, SessionRow, SessionTally};
 
 /// The detail of a gap that no frame ever ended.
 const UNSERVED: &str =
@@ -145,6 +145,7 @@ impl Presence {
             frames: 0,
             bytes: 0,
             proven_until: None,
+            tally: SessionTally::default(),
         };
         self.sessions.insert(event.session, Session { row, subscriptions: event.subscriptions });
         self.changed_sessions.insert(event.session);

@@ -74,7 +74,11 @@ fn values<'a>(of: &'a Value, path: &str) -> Vec<&'a Value> {
     path.split('.').fold(vec![of], |found, key| {
         let elements = found.into_iter().flat_map(|value| match value {
             Value::Array(list) => list.iter().collect::<Vec<_>>(),
-            other => iter::once(other).collect(),
+            one @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_)) => iter::once(one).collect(),
         });
         elements.map(|value| value.get(key).unwrap_or(&Value::Null)).collect()
     })

@@ -12,9 +12,9 @@ fn two_lines_outlive_each_other() {
     let length = seconds(20);
     // Connections are numbered as they come; the one that died has a new number when it is back.
     let deaths = (length - 1) / EVERY;
-    let faults: String = (1..=deaths)
-        .map(|nth| format!("[[fault]]\nafter = '{}s'\nwhat = 'drop'\nonly = {nth}\n", nth * EVERY))
-        .collect();
+    let fault =
+        |nth| format!("[[fault]]\nafter = '{}s'\nwhat = 'drop'\nonly = {nth}\n", nth * EVERY);
+    let faults = (1..=deaths).map(fault).collect::<Vec<_>>().concat();
     let venue = ["--markets", "20", "--rate", "1000", "--seed", "5"];
     let mut recording = Recording::of(&venue, &faults);
     let streams = "trade,orderbook,ticker,candle.1s";

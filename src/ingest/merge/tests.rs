@@ -107,11 +107,13 @@ fn books_merge_by_time_and_content() {
 #[test]
 fn a_lane_remembers_a_bounded_number_of_keys() {
     let mut seen = Recent::new(3, Vec::new());
+    let first = First { session: 1, at: second(1) };
     for key in [1, 2, 3, 4] {
-        assert!(seen.insert(key));
+        assert_eq!(seen.insert(key, first), None);
     }
-    assert!(!seen.insert(4), "the newest are remembered");
-    assert!(seen.insert(1), "the oldest is forgotten");
+    let later = First { session: 2, at: second(2) };
+    assert_eq!(seen.insert(4, later), Some(Some(first)), "the newest are remembered");
+    assert_eq!(seen.insert(1, later), None, "the oldest is forgotten");
     assert_eq!((seen.order.len(), seen.keys.len()), (3, 3));
 }
 

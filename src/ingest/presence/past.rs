@@ -12,7 +12,7 @@ use crate::model::gap::Gap;
 use crate::model::market::Market;
 use crate::model::subscription::Subscription;
 use crate::model::time::Timestamp;
-use crate::store::catalog::SessionRow;
+use crate::store::catalog::{SessionRow, SessionTally};
 
 /// What earlier runs left, as the catalog has it.
 #[derive(Debug, Default)]
@@ -91,6 +91,7 @@ impl Presence {
                 frames: 0,
                 bytes: 0,
                 proven_until: None,
+                tally: SessionTally::default(),
             },
             subscriptions: Arc::from([]),
         });

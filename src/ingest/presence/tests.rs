@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::store::catalog::SessionTally;
 
 /// Trades can be had again, books cannot.
 fn repairable(_: &str, stream: Stream) -> bool {
@@ -268,6 +269,7 @@ fn a_killed_run_is_closed_at_its_last_proof() {
         frames: 5,
         bytes: 5,
         proven_until: Some(at(proven)),
+        tally: SessionTally::default(),
     };
     let proven = HashMap::from([
         (key(&"v".into(), Stream::Trade, &Market::new("A")), at(30)),

@@ -66,7 +66,13 @@ impl Writer {
             self.pending.carries.extend(carries);
         }
         let changed = self.presence.drain(sealing);
-        self.pending.sessions.extend(changed.sessions);
+        for mut row in changed.sessions {
+            row.tally = self.intake.sessions.get(&row.id).copied().unwrap_or(row.tally);
+            if row.closed.is_some() {
+                self.intake.sessions.remove(&row.id);
+            }
+            self.pending.sessions.push(row);
+        }
         self.pending.live.extend(changed.live);
         self.pending.gaps.extend(changed.gaps);
     }

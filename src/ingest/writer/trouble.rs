@@ -24,7 +24,7 @@ impl Trouble {
     pub(super) fn blame(&self, cause: Option<GapCause>, at: Timestamp) -> Option<GapCause> {
         let cause = cause?;
         let during = self.0.is_some_and(|span| span.contains(at));
-        let ours = matches!(cause, GapCause::Disconnect | GapCause::Silence);
+        let ours = matches!(cause, GapCause::Disconnect | GapCause::Silence | GapCause::Overflow);
         Some(if during && ours { GapCause::Disk } else { cause })
     }
 }

@@ -103,6 +103,21 @@ pub struct SessionRow {
     pub bytes: u64,
     /// The last proof of life. Clock: ours.
     pub proven_until: Option<Timestamp>,
+    /// What it told, beside others that told the same.
+    pub tally: SessionTally,
+}
+
+/// What a session told, beside others that told the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionTally {
+    /// Records that it told.
+    pub records: u64,
+    /// Those that had been told before, by it or by another session.
+    pub duplicates: u64,
+    /// Those that it told first, and another session after it.
+    pub led: u64,
+    /// By how much it was first, summed. Unit: microseconds. Clock: ours.
+    pub lead_us: u64,
 }
 
 /// A stretch of time in which a session is proven to have carried a market.
@@ -267,12 +282,14 @@ fn retire(tx: &Connection, number: u64, at: Timestamp) -> Result<(), Refusal> {
 fn put_session(tx: &Connection, session: &SessionRow) -> Result<(), Refusal> {
     let sql =
         "INSERT INTO sessions (id, venue, endpoint, subscriptions, opened, first_data, closed, why,
-            frames, bytes, proven_until)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+            frames, bytes, proven_until, records, duplicates, led, lead_us)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
         ON CONFLICT (id) DO UPDATE SET venue = excluded.venue, endpoint = excluded.endpoint,
             subscriptions = excluded.subscriptions, opened = excluded.opened,
             first_data = excluded.first_data, closed = excluded.closed, why = excluded.why,
-            frames = excluded.frames, bytes = excluded.bytes, proven_until = excluded.proven_until";
+            frames = excluded.frames, bytes = excluded.bytes, proven_until = excluded.proven_until,
+            records = excluded.records, duplicates = excluded.duplicates, led = excluded.led,
+            lead_us = excluded.lead_us";
     tx.prepare_cached(sql)?.execute(params![
         session.id,
         session.venue.as_str(),
@@ -285,6 +302,10 @@ fn put_session(tx: &Connection, session: &SessionRow) -> Result<(), Refusal> {
         session.frames,
         session.bytes,
         session.proven_until,
+        session.tally.records,
+        session.tally.duplicates,
+        session.tally.led,
+        session.tally.lead_us,
     ])?;
     Ok(())
 }

@@ -22,7 +22,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::paths::Paths;
 
-pub use self::change::{Carry, Change, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow};
+pub use self::change::{
+    Carry, Change, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow, SessionTally,
+};
 pub use self::coverage::CoveredHour;
 pub use self::read::{Filter, Retired, StreamSummary};
 pub use self::start::{Proven, Start};

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use smol_str::SmolStr;
 
-use super::{Catalog, CatalogError, InstrumentRow, SessionRow};
+use super::{Catalog, CatalogError, InstrumentRow, SessionRow, SessionTally};
 use crate::model::gap::Gap;
 use crate::model::market::Market;
 use crate::model::span::Span;
@@ -323,6 +323,12 @@ pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         frames: row.get("frames")?,
         bytes: row.get("bytes")?,
         proven_until: row.get("proven_until")?,
+        tally: SessionTally {
+            records: row.get("records")?,
+            duplicates: row.get("duplicates")?,
+            led: row.get("led")?,
+            lead_us: row.get("lead_us")?,
+        },
     })
 }
 

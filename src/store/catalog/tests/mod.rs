@@ -60,6 +60,7 @@ fn session(id: i64, proven_until: Option<i64>, closed: Option<i64>) -> SessionRo
         frames: 7,
         bytes: 700,
         proven_until: proven_until.map(at),
+        tally: SessionTally { records: 9, duplicates: 2, led: 3, lead_us: 1_500 },
     }
 }
 
