@@ -106,7 +106,7 @@ impl FaultyFs {
     /// process can no longer write to it.
     pub(crate) fn kill(&self) -> Self {
         let disk = self.disk().clone();
-        Self(Arc::new(Mutex::new(Disk { operations: 0, fault: None, ..disk })))
+        Self(Arc::new(Mutex::new(Disk { operations: 0, largest_read: 0, fault: None, ..disk })))
     }
 
     /// The disk after the power went.
@@ -140,12 +140,17 @@ impl FaultyFs {
             file.seen.clone_from(&file.disk);
             file.synced = file.disk.len();
         }
-        Self(Arc::new(Mutex::new(Disk { operations: 0, fault: None, ..disk })))
+        Self(Arc::new(Mutex::new(Disk { operations: 0, largest_read: 0, fault: None, ..disk })))
     }
 
     /// The most bytes of one file that no sync has reached.
     pub(crate) fn unsynced(&self) -> usize {
         self.disk().files.iter().map(|file| file.disk.len() - file.synced).max().unwrap_or(0)
+    }
+
+    /// The most bytes that were read at once.
+    pub(crate) fn largest_read(&self) -> usize {
+        self.disk().largest_read
     }
 
     /// Every file that has a name.
@@ -197,6 +202,7 @@ impl Fs for FaultyFs {
 
     fn read(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         self.disk().operate(Needs::Nothing, |disk| {
+            disk.largest_read = disk.largest_read.max(length);
             let seen = &disk.files[disk.find(path)?].seen;
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(seen.len());
             let until = from.saturating_add(length).min(seen.len());

@@ -234,3 +234,57 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(self.bytes(length)?).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: BlockHeader = BlockHeader {
+        compression: Compression::Lz4,
+        stored: 1,
+        raw: 2,
+        frames: 3,
+        first: 4,
+        salt: 5,
+        body_crc: 6,
+    };
+
+    /// What a reader would have to make room for, or count with, is refused in the header.
+    #[test]
+    fn a_header_that_no_writer_makes_is_none() {
+        let most = u32::try_from(BODY_BYTES_MAX).unwrap();
+        for (header, sound) in [
+            (GOOD, true),
+            (BlockHeader { stored: most, raw: most, ..GOOD }, true),
+            (BlockHeader { stored: most + 1, ..GOOD }, false),
+            (BlockHeader { raw: most + 1, ..GOOD }, false),
+            (BlockHeader { frames: 0, ..GOOD }, false),
+            (BlockHeader { first: 0, ..GOOD }, false),
+            (BlockHeader { first: u64::MAX - 3, ..GOOD }, true),
+            (BlockHeader { first: u64::MAX - 2, ..GOOD }, false),
+        ] {
+            let read = BlockHeader::decode(&header.encode());
+            assert_eq!(read, sound.then_some(header), "{header:?}");
+        }
+        assert_eq!(GOOD.encode().len(), BLOCK_HEADER_BYTES);
+        assert_eq!(BlockHeader::decode(&GOOD.encode()[..BLOCK_HEADER_BYTES - 1]), None);
+    }
+
+    #[test]
+    fn headers_lie_as_documented() {
+        let bytes = GOOD.encode();
+        assert_eq!(bytes[..8], *b"VTJB\x01\x00\x02\x00");
+        assert_eq!(bytes[8..20], [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]);
+        assert_eq!(bytes[20..36], [4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes[36..40], [6, 0, 0, 0]);
+        assert_eq!(bytes[40..], crc32fast::hash(&bytes[..40]).to_le_bytes());
+        let file = FileHeader { first: 1, created: Timestamp::from_micros(-2), salt: 3 };
+        let bytes = file.encode();
+        assert_eq!(bytes[..12], *b"VTJRNL\r\n\x01\x00\x00\x00");
+        assert_eq!(bytes[12..20], [1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes[20..28], [0xfe, 255, 255, 255, 255, 255, 255, 255]);
+        assert_eq!(bytes[28..36], [3, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes[36..], crc32fast::hash(&bytes[..36]).to_le_bytes());
+        assert_eq!(FileHeader::decode(&bytes), Ok(file));
+    }
+}

@@ -17,6 +17,7 @@ pub(super) struct Disk {
     pub(super) renames: Vec<Rename>,
     pub(super) folders: BTreeSet<PathBuf>,
     pub(super) operations: u64,
+    pub(super) largest_read: usize,
     pub(super) fault: Option<Fault>,
     pub(super) bad: Option<(PathBuf, Range<usize>)>,
     pub(super) backwards: bool,

@@ -116,3 +116,26 @@ fn a_journal_with_a_hole_does_not_say_that_it_is_whole() {
         assert_eq!((whole(&damaged), whole(&lost)), (None, None));
     }
 }
+
+/// However long a file is, a start holds a window or a block of it.
+#[test]
+fn a_start_never_reads_more_than_a_window_or_a_block() {
+    for (bytes, most) in [(10_000, 64 << 10), (300_000, 301_000)] {
+        let disk = FaultyFs::default();
+        let options = Options { segment_bytes: 64 << 20, ..SMALL };
+        let (mut journal, _) = open(&disk, 1, options).unwrap();
+        for sequence in 1..=50 {
+            let body = Bytes::from(vec![b'x'; bytes]);
+            journal.append(&Frame { body, ..frame(sequence, 0) }).unwrap();
+            journal.sync().unwrap();
+        }
+        let left = disk.kill();
+        let mut damaged = left.bytes(&left.files()[0]);
+        assert!(damaged.len() > 50 * bytes);
+        // Half a file without a way through it is searched in the same small steps.
+        damaged[bytes..26 * bytes].fill(0xa5);
+        left.put(&left.files()[0], &damaged);
+        assert!(recover(&left, 1).1.len() > 20);
+        assert!(left.largest_read() <= most, "{}", left.largest_read());
+    }
+}

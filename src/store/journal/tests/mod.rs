@@ -4,6 +4,7 @@ mod corrupt;
 mod faults;
 mod limits;
 mod model;
+mod real;
 mod round_trip;
 
 use std::path::Path;

@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use super::super::format::{BlockHeader, FileHeader};
 use super::super::{Compression, Options, read_all};
 use super::{open, recover, sequences};
 use crate::model::frame::{Frame, Origin};
@@ -81,6 +82,26 @@ proptest! {
         prop_assert_eq!(report.frames, expected.len() as u64);
         let next = expected.last().map_or(from, |last| last.sequence + 1);
         prop_assert!(journal.next_sequence() >= next);
+    }
+
+    /// Headers and checksums that are right, around what no writer made.
+    #[test]
+    fn any_block_is_read_without_harm(
+        body in vec(prop_oneof![Just(0), Just(1), any::<u8>()], 0..300),
+        compression in compressions(),
+        raw in prop_oneof![0..400_u32, any::<u32>()],
+        frames in prop_oneof![1..9_u32, any::<u32>()],
+        first in prop_oneof![1..9_u64, any::<u64>()],
+    ) {
+        let salt = 7;
+        let file = FileHeader { first: 1, created: Timestamp::default(), salt };
+        let stored = u32::try_from(body.len()).unwrap();
+        let body_crc = crc32fast::hash(&body);
+        let header = BlockHeader { compression, stored, raw, frames, first, salt, body_crc };
+        let bytes = [file.encode(), header.encode(), body].concat();
+        let (found, faults) = read_all(&bytes);
+        prop_assert!(found.is_empty() || found.len() == usize::try_from(frames).unwrap());
+        prop_assert!(found.is_empty() || faults.is_empty());
     }
 
     #[test]
