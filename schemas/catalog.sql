@@ -53,7 +53,11 @@ CREATE TABLE sessions (
     why           TEXT,
     frames        INTEGER NOT NULL,
     bytes         INTEGER NOT NULL,
-    proven_until  INTEGER                    -- the last proof of life
+    proven_until  INTEGER,                   -- the last proof of life
+    records       INTEGER NOT NULL,          -- records it told, of which
+    duplicates    INTEGER NOT NULL,          -- had been told before
+    led           INTEGER NOT NULL,          -- records it told first and another session after it,
+    lead_us       INTEGER NOT NULL           -- by so much in all
 ) STRICT;
 
 CREATE INDEX sessions_open ON sessions (id) WHERE closed IS NULL;
