@@ -371,3 +371,27 @@ fn tell(
     }
     frames
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With room for many batches, the bytes alone decide.
+    #[test]
+    fn a_socket_is_cut_off_once_when_it_is_behind_by_too_many_bytes() {
+        let ledger = Ledger::new(Arc::default(), 0, 1, None);
+        let (batches, mut taken) = mpsc::channel(16);
+        let (orders, mut told) = mpsc::channel(16);
+        let mut link = Link::new(batches, orders, Arc::default(), 10);
+        let mut cuts = Vec::new();
+        for bytes in ["12345", "12345", "1", "2"] {
+            link.batch.push(Out { bytes: Bytes::from_static(bytes.as_bytes()), entry: None });
+            cuts.push(link.send(&mut ledger.lock()));
+        }
+        assert_eq!(cuts, [false, false, true, false]);
+        assert_eq!(told.try_recv(), Ok(Order::TooSlow));
+        told.try_recv().unwrap_err();
+        let arrived = std::iter::from_fn(|| taken.try_recv().ok()).count();
+        assert_eq!(arrived, 2, "nothing goes on after a gap");
+    }
+}

@@ -177,6 +177,7 @@ mod tests {
                     break;
                 }
                 paged.extend(next);
+                assert!(paged.len() <= all.len(), "no trade comes twice");
             }
             assert_eq!(paged, all);
         }

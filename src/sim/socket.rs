@@ -22,8 +22,8 @@ use super::garbage::garbage;
 use super::request::{self, Ask, Format, Plan, Refusal};
 use super::shared::{Shared, Source};
 
-/// Batches that may wait for a socket.
-const BATCHES: usize = 1_024;
+/// Batches that may wait for a socket; one comes every 5 ms at most.
+const BATCHES: usize = 16_384;
 /// Orders that may wait for a socket.
 const ORDERS: usize = 64;
 /// Messages of a client in one second, and in one minute.
