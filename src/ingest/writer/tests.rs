@@ -35,15 +35,21 @@ fn options() -> WriterOptions {
 }
 
 fn start(data: &Path, fs: &Arc<dyn Fs>) -> Result<Writer, WriterError> {
-    let mut writer = Writer::start(data, Arc::clone(fs), Arc::new(SystemClock::new()), options())?;
+    let mut writer =
+        Writer::start(data, Arc::clone(fs), Arc::new(SystemClock::new()), options())?;
     // The script's time goes before the machine's, so that both can be told apart.
     writer.now = Timestamp::MIN;
     Ok(writer)
 }
 
 fn frame(second: i64, session: i64, body: &serde_json::Value) -> Event {
-    let origin =
-        Origin { venue: VENUE.into(), session, source: Source::Ws, stream: None, market: None };
+    let origin = Origin {
+        venue: VENUE.into(),
+        session,
+        source: Source::Ws,
+        stream: None,
+        market: None,
+    };
     let body = Bytes::from(body.to_string());
     Event::Frame(Frame::arrived(at(second), Arc::new(origin), body))
 }
@@ -163,7 +169,8 @@ fn a_candle_that_changes_after_it_was_written_replaces_itself() {
 fn bytes_that_nobody_understands_are_a_row_and_a_gap() {
     let folder = tempfile::tempdir().expect("a folder");
     let fs = real();
-    let events = [opened(0, 1), served(1, 1), frame(2, 1, &json!(["garbage"])), closed(9, 1, None)];
+    let events =
+        [opened(0, 1), served(1, 1), frame(2, 1, &json!(["garbage"])), closed(9, 1, None)];
     play(start(folder.path(), &fs).expect("starts"), events).expect("plays");
     assert_eq!(column(folder.path(), &fs, Stream::Unread, "frame"), ["1"]);
     let catalog = Catalog::of_folder(folder.path()).expect("a catalog");
@@ -197,8 +204,7 @@ fn run_until_failure(data: &Path, fs: &Arc<dyn Fs>) -> (Result<(), WriterError>,
 }
 
 #[test]
-fn whichever_disk_operation_fails_and_whatever_power_loss_leaves_no_promised_row_is_lost_or_doubled()
- {
+fn whichever_disk_operation_fails_and_whatever_power_loss_leaves_no_promised_row_is_lost_or_doubled() {
     let whole = FaultyFs::default();
     let folder = tempfile::tempdir().expect("a folder");
     let (done, _) = run_until_failure(folder.path(), &(Arc::new(whole.clone()) as Arc<dyn Fs>));
