@@ -1,6 +1,8 @@
 //! A venue that misbehaves: what it told is recorded once, and what it did not tell is in the gap
 //! ledger with its cause.
 
+use std::fmt::Write as _;
+
 use crate::harness::Python;
 use crate::recording::{Recording, causes};
 
@@ -30,7 +32,8 @@ fn check(faults: &[String], seconds: u64, strict: bool, expected: &[(&str, usize
     let unread = python.rows(recording.data(), "unread");
     let bodies: Vec<_> = unread.iter().filter_map(|row| row["body"].as_str()).collect();
     for text in &GARBAGE[..if garbage > 0 { GARBAGE.len() } else { 0 }] {
-        let hex = text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let mut hex = String::new();
+        text.bytes().for_each(|byte| write!(hex, "{byte:02x}").unwrap());
         assert!(bodies.iter().any(|body| **body == hex), "{text:?} is not in {unread:#?}");
     }
     assert_eq!(unread.is_empty(), garbage == 0, "{unread:#?}");

@@ -2,8 +2,6 @@
 //!
 //! `VERITAPE_TEST_SECONDS=60` makes it as long as the promise is worded.
 
-use std::iter;
-
 use serde_json::{Value, json};
 
 use crate::harness::{Python, seconds};
@@ -72,13 +70,8 @@ fn what_is_recorded_is_the_ledger() {
 /// Every value at a path of keys.
 fn values<'a>(of: &'a Value, path: &str) -> Vec<&'a Value> {
     path.split('.').fold(vec![of], |found, key| {
-        let elements = found.into_iter().flat_map(|value| match value {
-            Value::Array(list) => list.iter().collect::<Vec<_>>(),
-            one @ (Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Object(_)) => iter::once(one).collect(),
+        let elements = found.into_iter().flat_map(|value| {
+            value.as_array().map_or_else(|| vec![value], |list| list.iter().collect())
         });
         elements.map(|value| value.get(key).unwrap_or(&Value::Null)).collect()
     })

@@ -1,5 +1,7 @@
 //! Two lines: each dies in turn, and nothing is missing.
 
+use std::fmt::Write as _;
+
 use crate::harness::{Python, seconds};
 use crate::recording::Recording;
 
@@ -12,9 +14,11 @@ fn two_lines_outlive_each_other() {
     let length = seconds(20);
     // Connections are numbered as they come; the one that died has a new number when it is back.
     let deaths = (length - 1) / EVERY;
-    let fault =
-        |nth| format!("[[fault]]\nafter = '{}s'\nwhat = 'drop'\nonly = {nth}\n", nth * EVERY);
-    let faults = (1..=deaths).map(fault).collect::<Vec<_>>().concat();
+    let mut faults = String::new();
+    for nth in 1..=deaths {
+        let after = nth * EVERY;
+        write!(faults, "[[fault]]\nafter = '{after}s'\nwhat = 'drop'\nonly = {nth}\n").unwrap();
+    }
     let venue = ["--markets", "20", "--rate", "1000", "--seed", "5"];
     let mut recording = Recording::of(&venue, &faults);
     let streams = "trade,orderbook,ticker,candle.1s";

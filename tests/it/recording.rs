@@ -71,8 +71,8 @@ impl Recording {
 
     /// Waits until the venue has told so many trades more.
     pub(crate) fn more_trades(&self, trades: usize) {
-        let ledger = || fs::read(self.folder.path().join("ledger")).unwrap_or_default();
-        let lines = || ledger().split(|byte| *byte == b'\n').count();
+        let ledger = self.folder.path().join("ledger");
+        let lines = || fs::read_to_string(&ledger).unwrap().lines().count();
         let before = lines();
         wait_until("trades of the venue", SOON, || (lines() >= before + trades).then_some(()));
     }
