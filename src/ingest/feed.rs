@@ -6,7 +6,7 @@
 //! closed only after its successor has shown a first frame of each subscription, or has had the
 //! time for it; every session that was told as opened is told as closed, once.
 //!
-//! The feed decides when there is a session; what happens over one is in [`live`]. Feeds of several
+//! The feed decides when there is a session; what happens over one is in `live`. Feeds of several
 //! lines carry the same subscriptions and know nothing of each other.
 
 mod live;

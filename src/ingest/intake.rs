@@ -117,10 +117,10 @@ impl Intake {
     }
 
     /// Counts what had been told before, and which session was how much earlier.
-    fn told_again(&mut self, frame: &Frame, first: Option<First>) {
+    fn told_again(&mut self, frame: &Frame, first: First) {
         let session = frame.origin.session;
         self.sessions.entry(session).or_default().duplicates += 1;
-        if let Some(first) = first.filter(|first| first.session != session) {
+        if first != First::UNKNOWN && first.session != session {
             let leader = self.sessions.entry(first.session).or_default();
             let lead = frame.ts_recv.since(first.at).as_micros();
             leader.led += 1;

@@ -54,17 +54,18 @@ pub struct First {
     pub at: Timestamp,
 }
 
+impl First {
+    /// That of something an earlier run told, or that cannot be compared.
+    pub const UNKNOWN: Self = Self { session: 0, at: Timestamp::MIN };
+}
+
 /// What became of a row that was offered.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is taken apart at once; a box would be one allocation a row"
-)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Merged {
     /// Not seen before: it belongs in a file.
     New(Row),
-    /// Seen before; where it is known, over which session and when.
-    Duplicate(Option<First>),
+    /// Seen before.
+    Duplicate(First),
     /// A candle that may still change; [`Lanes::ripe`] hands it out.
     Held,
 }
@@ -229,20 +230,24 @@ impl Lane {
 #[derive(Debug)]
 struct Recent {
     order: VecDeque<u64>,
-    keys: HashMap<u64, Option<First>>,
+    keys: HashMap<u64, First>,
     limit: usize,
 }
 
 impl Recent {
     fn new(limit: usize, seen: Vec<u64>) -> Self {
-        Self { keys: seen.iter().map(|key| (*key, None)).collect(), order: seen.into(), limit }
+        Self {
+            keys: seen.iter().map(|key| (*key, First::UNKNOWN)).collect(),
+            order: seen.into(),
+            limit,
+        }
     }
 
     /// Remembers `key`; says of its first arrival what is known where it was there before.
-    fn insert(&mut self, key: u64, first: First) -> Option<Option<First>> {
+    fn insert(&mut self, key: u64, first: First) -> Option<First> {
         match self.keys.entry(key) {
             Entry::Occupied(before) => return Some(*before.get()),
-            Entry::Vacant(free) => free.insert(Some(first)),
+            Entry::Vacant(free) => free.insert(first),
         };
         self.order.push_back(key);
         if self.order.len() > self.limit
@@ -285,7 +290,7 @@ impl Candles {
         if let Some((held, _)) = self.open.get_mut(&candle.ts_open) {
             let Body::Candle(before) = &held.body else { return Merged::New(row) };
             if candle.ts_last < before.ts_last || content == content_hash(&held.body) {
-                return Merged::Duplicate(None);
+                return Merged::Duplicate(First::UNKNOWN);
             }
             *held = row;
             return Merged::Held;
@@ -293,7 +298,7 @@ impl Candles {
         let before = self.written.get(&candle.ts_open);
         if before.is_some_and(|before| before.content == content || candle.ts_last < before.ts_last)
         {
-            return Merged::Duplicate(None);
+            return Merged::Duplicate(First::UNKNOWN);
         }
         let newest = self.written.last_key_value().map(|(open, _)| *open);
         let revises = newest.is_some_and(|newest| candle.ts_open <= newest);

@@ -112,7 +112,7 @@ fn a_lane_remembers_a_bounded_number_of_keys() {
         assert_eq!(seen.insert(key, first), None);
     }
     let later = First { session: 2, at: second(2) };
-    assert_eq!(seen.insert(4, later), Some(Some(first)), "the newest are remembered");
+    assert_eq!(seen.insert(4, later), Some(first), "the newest are remembered");
     assert_eq!(seen.insert(1, later), None, "the oldest is forgotten");
     assert_eq!((seen.order.len(), seen.keys.len()), (3, 3));
 }
