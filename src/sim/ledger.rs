@@ -235,9 +235,8 @@ impl Entries {
     pub(super) fn queue(&mut self, number: u64) {
         let Some(entry) = self.entry(number) else { return };
         entry.pending += 1;
-        // A line that says 0 is replaced by one that says how many.
-        if entry.written == Some(0) {
-            entry.written = None;
+        // A line that was written is replaced by one that counts this socket too.
+        if entry.written.take().is_some() {
             self.unwritten.push(number);
         }
     }
