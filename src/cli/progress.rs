@@ -53,10 +53,12 @@ fn line(before: &Progress, now: &Progress) -> String {
     if parts.is_empty() {
         parts.push("nothing has come yet".to_owned());
     }
+    let waits = if now.queue_waits > before.queue_waits { " (full)" } else { "" };
     let unread = if now.unread > 0 { format!(" · {} unread", now.unread) } else { String::new() };
     format!(
-        "{} · {} rows wait · {} files, {}{unread}",
+        "{} · queue {}{waits} · {} rows wait · {} files, {}{unread}",
         parts.join(" · "),
+        output::count(now.queued),
         output::count(u64::try_from(now.waiting_rows).unwrap_or(u64::MAX)),
         output::count(now.files),
         output::bytes(now.file_bytes),
@@ -89,7 +91,7 @@ mod tests {
             ..Progress::default()
         };
         let text = line(&picture(0, 100), &picture(2, 700));
-        assert_eq!(text, "trade 300/s lag 40 ms · 1,234 rows wait · 0 files, 0 B");
+        assert_eq!(text, "trade 300/s lag 40 ms · queue 0 · 1,234 rows wait · 0 files, 0 B");
         let nothing = line(&Progress::default(), &Progress::default());
         assert!(nothing.starts_with("nothing has come yet"), "{nothing}");
     }

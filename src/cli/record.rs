@@ -71,6 +71,13 @@ pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<O
             output::count(progress.file_rows),
             output::bytes(progress.file_bytes),
         ));
+        if progress.queue_waits > 0 {
+            output::talk(&format!(
+                "the queue was full {} times, {:.1} s in all: the sockets waited",
+                output::count(progress.queue_waits),
+                progress.queue_waited.as_secs_f64(),
+            ));
+        }
     }
     Ok(outcome)
 }

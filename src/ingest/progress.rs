@@ -1,6 +1,7 @@
 //! What the writer has done so far, for whoever watches.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use smol_str::SmolStr;
 
@@ -27,6 +28,12 @@ pub struct Progress {
     pub file_bytes: u64,
     /// Rows in those files.
     pub file_rows: u64,
+    /// Events that wait in the queue.
+    pub queued: u64,
+    /// How often a session had to wait for room in the queue.
+    pub queue_waits: u64,
+    /// How long those waits were, summed.
+    pub queue_waited: Duration,
     /// Rows that wait for a file.
     pub waiting_rows: usize,
     /// Bytes of memory that those rows hold, roughly.

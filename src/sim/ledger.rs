@@ -7,9 +7,8 @@
 //!   abrupt end of the connection (`reset`, a slow reader, the end of a client) threw away in the
 //!   kernel are beyond what a server can know.
 //! - In the file a trade has its line as soon as all sockets that it was meant for have it or are
-//!   gone. Where a trade that was sent to nobody is told later, as a SNAPSHOT, a second line with
-//!   the new count follows: the last line of a market and id is the true one, and the lines with
-//!   `sockets` above 0 hold each trade once.
+//!   gone. Where it is told again later, as a SNAPSHOT, another line with the new count follows:
+//!   the last line of a market and id is the true one.
 //! - In memory the oldest trades make room once there are `limit`; the file keeps all.
 
 use std::collections::VecDeque;

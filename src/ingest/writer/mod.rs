@@ -34,7 +34,7 @@ use super::buffers::SealRule;
 use super::intake::Intake;
 use super::presence::Presence;
 use super::progress::Progress;
-use super::queue::Receiver;
+use super::queue::{Gauge, Receiver};
 use crate::model::event::Event;
 use crate::model::frame::Frame;
 use crate::model::time::Timestamp;
@@ -163,6 +163,7 @@ pub struct Writer {
     next_session: i64,
     told: Progress,
     progress: watch::Sender<Progress>,
+    gauge: Arc<Gauge>,
 }
 
 impl Writer {
@@ -183,6 +184,7 @@ impl Writer {
     /// When the disk or the catalog fails.
     pub fn run(mut self, mut queue: Receiver) -> Result<Progress, WriterError> {
         let mut batch = Vec::with_capacity(BATCH);
+        self.gauge = queue.gauge();
         while queue.recv_batch(&mut batch, BATCH) {
             for event in batch.drain(..) {
                 self.take(event)?;
@@ -286,6 +288,9 @@ impl Writer {
     }
 
     fn show(&mut self) {
+        self.told.queued = self.gauge.events();
+        self.told.queue_waits = self.gauge.waits();
+        self.told.queue_waited = self.gauge.waited();
         self.told.at = self.now;
         self.told.unread = self.intake.unread_frames;
         self.told.streams.clone_from(&self.intake.tallies);

@@ -73,6 +73,7 @@ impl Writer {
             unsynced_since: None,
             told: Progress::default(),
             progress: watch::Sender::new(Progress::default()),
+            gauge: Arc::default(),
         };
         writer.recover(recovery, &swept)?;
         Ok(writer)
