@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use self::script::{Holdings, MIDNIGHT, at, play, real, record};
+use self::script::{Holdings, MIDNIGHT, RUNS, at, play, real};
 use super::*;
 use crate::model::gap::{GapCause, GapState};
 use crate::model::market::{Market, Source};
@@ -24,8 +24,14 @@ struct Home {
 
 impl Home {
     fn recorded() -> Self {
+        Self::of(&RUNS)
+    }
+
+    fn of(runs: &[std::ops::Range<i64>]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        record(folder.path());
+        for (session, run) in (1..).zip(runs) {
+            play(folder.path(), session, run.clone());
+        }
         let first = Holdings::of(folder.path());
         Self { folder, first }
     }
@@ -194,7 +200,9 @@ fn misunderstand(home: &Home) -> Vec<i64> {
     lost.sort_unstable();
     lost.dedup();
     lost.truncate(4);
-    lost.iter().for_each(|frame| misread.push(*frame));
+    for frame in &lost {
+        misread.push(*frame);
+    }
     let mut number = catalog.start().unwrap().next_segment;
     let mut write = |stream, rows: &[Row], bases: &[Base<'_>]| -> Segment {
         let name = PartName { stream, number, ..part.name.clone() };

@@ -41,14 +41,7 @@ pub(super) fn real() -> Arc<dyn Fs> {
     Arc::new(RealFs)
 }
 
-/// Records both runs into `data`, with raw frames kept.
-pub(super) fn record(data: &Path) {
-    for (session, run) in (1..).zip(RUNS) {
-        play(data, session, run);
-    }
-}
-
-/// Records one run.
+/// Records one run into `data`, with raw frames kept.
 pub(super) fn play(data: &Path, session: i64, run: std::ops::Range<i64>) {
     let options = WriterOptions {
         keep: Keep::Raw(Paths::new(data).raw_root()),
