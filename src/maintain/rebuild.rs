@@ -165,8 +165,8 @@ pub fn rebuild(
     let folder = Folder::lock(data, now)?;
     let paths = folder.paths();
     let mut catalog = Catalog::open(&paths.catalog())?;
-    let journal = journal::replay(Arc::clone(fs), &[paths.journal()], 1)?;
-    let swept = sweep(fs.as_ref(), paths, &mut catalog, journal.first_sequence())?;
+    let journal = journal::whole_from(fs.as_ref(), &paths.journal())?;
+    let swept = sweep(fs.as_ref(), paths, &mut catalog, journal)?;
     for name in swept.quarantined {
         tracing::warn!("{name} is not known to the catalog and went to quarantine/");
     }

@@ -74,10 +74,8 @@ pub fn sweep(
     catalog: &mut Catalog,
     journal_from: Option<u64>,
 ) -> Result<Swept, SweepError> {
-    let mut swept = Swept::default();
-
-    swept.retired = remove_retired(fs, paths, catalog)?;
-
+    let retired = remove_retired(fs, paths, catalog)?;
+    let mut swept = Swept { retired, ..Swept::default() };
     let found = paths.walk(fs).map_err(disk("list", paths.data()))?;
     let position = catalog.start_position()?;
     let (mut again, mut strange) = (Vec::new(), Vec::new());

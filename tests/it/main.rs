@@ -24,6 +24,8 @@ mod lines;
 #[cfg(test)]
 mod readers;
 #[cfg(test)]
+mod rebuild;
+#[cfg(test)]
 mod recording;
 #[cfg(test)]
 mod refused;

@@ -11,7 +11,7 @@ use crate::ingest::buffers::{Hour, PartKey};
 use crate::model::market::Market;
 use crate::model::time::{HOUR_US, Timestamp};
 use crate::store::catalog::{HourRows, Recount};
-use crate::store::segment::{self, Cells, Ends, Extent};
+use crate::store::segment::{self, Cells, Ends, Extent, Written};
 
 const HOUR: Duration = Duration::from_micros(HOUR_US.unsigned_abs());
 
@@ -22,7 +22,7 @@ pub(super) fn recount(
     stage: &Stage,
 ) -> Result<Vec<Recount>, RebuildError> {
     let mut touched: BTreeMap<PartKey, Ends<Timestamp>> = BTreeMap::new();
-    for segment in old.replaced().chain(stage.parts().iter().map(|part| part.segment())) {
+    for segment in old.replaced().chain(stage.parts().iter().map(Written::segment)) {
         let hours = Ends { min: segment.ts_event.min.hour(), max: segment.ts_event.max.hour() };
         let known = touched.entry(key(segment)).or_insert(hours);
         *known = Ends { min: known.min.min(hours.min), max: known.max.max(hours.max) };

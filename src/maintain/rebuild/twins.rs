@@ -7,7 +7,7 @@ use super::{RebuildError, Site};
 use crate::ingest::buffers::{Part, PartKey};
 use crate::ingest::merge::{LaneKey, Lanes};
 use crate::model::market::Market;
-use crate::model::record::{Body, CellSink, HashSink, content_hash};
+use crate::model::record::{Body, CellSink, HashSink, Row, content_hash};
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 use crate::store::segment::{self, Cells, Extent, Frames, Segment};
@@ -57,7 +57,7 @@ impl<'a> Twins<'a> {
     /// The places of rows that are published from other frames.
     fn find(&self, key: &PartKey, part: &Part) -> Result<BTreeSet<usize>, RebuildError> {
         let mut twins = BTreeSet::new();
-        let times: BTreeSet<Timestamp> = part.rows.iter().map(|row| row.time()).collect();
+        let times: BTreeSet<Timestamp> = part.rows.iter().map(Row::time).collect();
         let (Some(first), Some(last)) = (times.first(), times.last()) else { return Ok(twins) };
         let covering = self.site.catalog.covering(&key.venue, key.stream, *first, *last)?;
         let doubtful = |segment: &&Segment| {

@@ -41,6 +41,7 @@ use crate::model::frame::Frame;
 
 pub use self::format::Compression;
 pub use self::recovery::{Damage, Recovery, RecoveryReport, read_all, replay, replay_within};
+pub use self::survey::whole_from;
 pub use self::walk::Fault;
 
 /// How a journal writes.

@@ -245,7 +245,8 @@ pub fn replay_within(
     span: Span,
     slack: Duration,
 ) -> Result<Recovery, JournalError> {
-    let mut recovery = replay(Arc::clone(&fs), folders, 1)?;
+    let mut recovery = replay(fs, folders, 1)?;
+    let fs = Arc::clone(&recovery.fs);
     let (from, to) = (span.from().before(slack), span.to().after(slack));
     let files = Vec::from(std::mem::take(&mut recovery.files));
     let begin: Vec<Option<Timestamp>> = files.iter().map(|one| begins(&*fs, one)).collect();
@@ -258,7 +259,7 @@ pub fn replay_within(
         .map(|((file, _), _)| file)
         .collect();
     // What comes before the first file is no loss.
-    recovery.next = recovery.first_sequence().unwrap_or(1);
+    recovery.next = recovery.files.front().map_or(1, |file| file.first);
     Ok(recovery)
 }
 

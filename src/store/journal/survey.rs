@@ -77,6 +77,34 @@ pub(super) fn segments_of(fs: &dyn Fs, folder: &Path) -> Result<Vec<Segment>, Jo
     Ok(segments)
 }
 
+/// The sequence from which on the files of the journal in `folder` can give every frame up to the
+/// last, as a start would find: see [`Recovery::first_sequence`]. Changes nothing.
+///
+/// [`Recovery::first_sequence`]: super::Recovery::first_sequence
+///
+/// # Errors
+///
+/// When the folder cannot be listed.
+pub fn whole_from(fs: &dyn Fs, folder: &Path) -> Result<Option<u64>, JournalError> {
+    let files = fs.list(folder).map_err(JournalError::disk("list", folder))?;
+    let strange = |path: &PathBuf| path.extension().is_some_and(|it| it == EXTENSION);
+    if files.iter().filter(|path| strange(path)).any(|path| first_sequence(path).is_none()) {
+        return Ok(None);
+    }
+    let mut survey = Survey::default();
+    for mut segment in segments_of(fs, folder)? {
+        let looked = Looked::through(fs, &segment.path, segment.bytes, segment.first);
+        let damaged = looked.fault.is_some();
+        if looked.blocks > 0 || damaged {
+            segment.end = looked.end;
+            segment.damaged = Arc::new(AtomicBool::new(damaged));
+            survey.segments.push(segment);
+        }
+    }
+    survey.segments.sort_by(|a, b| (a.first, &a.path).cmp(&(b.first, &b.path)));
+    Ok(survey.whole_from())
+}
+
 fn length_of(fs: &dyn Fs, path: &Path) -> Result<u64, JournalError> {
     fs.length(path).map_err(JournalError::disk("measure", path))
 }

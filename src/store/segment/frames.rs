@@ -84,7 +84,9 @@ mod tests {
         fn agrees_with_the_plainest_set(model: BTreeSet<u8>, a: u8, b: u8) {
             let model: BTreeSet<i64> = model.into_iter().map(|one| i64::from(one) / 4).collect();
             let mut frames = Frames::default();
-            model.iter().for_each(|frame| frames.push(*frame));
+            for frame in &model {
+                frames.push(*frame);
+            }
             prop_assert!(frames.0.windows(2).all(|pair| pair[0].end < pair[1].start));
             let (a, b) = (i64::from(a) / 4, i64::from(b) / 4);
             let ends = Ends { min: a.min(b), max: a.max(b) };

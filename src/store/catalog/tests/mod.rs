@@ -1,6 +1,7 @@
 //! The catalog on a real disk: all or nothing, what a start finds, what questions answer.
 
 mod questions;
+mod swap;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -124,9 +125,6 @@ fn everything() -> Change {
     Change {
         at: at(99),
         segments: vec![segment(Stream::Trade, 1, 10, 20), segment(Stream::Ticker, 2, 15, 40)],
-        retired: vec![],
-        planned: vec![],
-        recounts: vec![],
         hours: vec![hour(Some("KRW-BTC"), 0, 5, 10, 20), hour(None, 0, 1, 10, 10)],
         sessions: vec![session(1, Some(50), None), session(2, Some(60), Some(61))],
         live: vec![
@@ -142,6 +140,7 @@ fn everything() -> Change {
         carries: vec![carry("KRW-BTC", b"abc"), carry("KRW-ETH", &[0, 255])],
         next_frame: Some(100),
         recovery: Some("{\"frames\":0}".into()),
+        ..Change::default()
     }
 }
 
@@ -227,17 +226,16 @@ fn what_is_published_is_found_after_a_restart() {
     assert_eq!(start.carries, next.carries[1..]);
     assert_eq!((start.open_gaps.len(), start.unclosed.len()), (0, 0));
     assert_eq!(start.proven[0].until, at(80));
-    let open = "SELECT count(*) FROM live WHERE to_us IS NULL";
-    let open: i64 = catalog.db.query_row(open, [], |row| row.get(0)).unwrap();
-    assert_eq!(open, 0, "a closed session closes its spans");
+    let sql = "SELECT count(*) FROM live WHERE to_us IS NULL";
+    let open = catalog.db.query_row(sql, [], |row| row.get::<_, i64>(0));
+    assert_eq!(open, Ok(0), "a closed session closes its spans");
     let retired = catalog.retired().unwrap();
     assert_eq!(retired.iter().map(|one| one.number).collect::<Vec<_>>(), [1]);
     let known = |number| catalog.knows(&segment(Stream::Trade, number, 10, 20).name).unwrap();
     assert_eq!((known(1), known(7)), (false, true));
     assert!(!catalog.instruments("upbit").unwrap()[0].listed);
     assert_eq!(catalog.instruments("upbit").unwrap()[0].first_seen, at(5));
-    let rows: Vec<u64> = catalog.coverage(&all).unwrap().iter().map(|hour| hour.rows).collect();
-    assert_eq!(rows, [1, 7, 0]);
+    assert!(catalog.coverage(&all).unwrap().iter().map(|hour| hour.rows).eq([1, 7, 0]));
     catalog.forget(&retired).unwrap();
     assert_eq!(catalog.retired().unwrap(), []);
 }

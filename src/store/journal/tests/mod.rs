@@ -37,7 +37,9 @@ fn open(disk: &FaultyFs, from: u64, options: Options) -> Result<(Journal, Recove
 
 /// What a start reads.
 fn recover(disk: &FaultyFs, from: u64) -> (Journal, Vec<Frame>, super::RecoveryReport) {
+    let whole_from = super::whole_from(disk, Path::new(JOURNAL)).unwrap();
     let (journal, mut recovery) = open(disk, from, SMALL).unwrap();
+    assert_eq!(whole_from, recovery.first_sequence(), "told without touching anything");
     let frames = recovery.by_ref().collect();
     (journal, frames, recovery.report().clone())
 }
