@@ -9,6 +9,7 @@ mod change;
 mod coverage;
 mod migrate;
 mod read;
+mod rows;
 mod start;
 mod value;
 
@@ -22,11 +23,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::paths::Paths;
 
-pub use self::change::{
-    Carry, Change, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow, SessionTally,
-};
+pub use self::change::Change;
 pub use self::coverage::CoveredHour;
 pub use self::read::{Filter, Retired, StreamSummary};
+pub use self::rows::{Carry, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow, SessionTally};
 pub use self::start::{Proven, Start};
 
 /// The catalog's tables, as a new one is made.
