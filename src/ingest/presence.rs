@@ -244,10 +244,9 @@ impl Presence {
         self.ended.push(holder.row);
     }
 
-    /// Records that something is missing between two instants, whatever else holds.
-    pub fn lost(&mut self, gap: Gap) {
-        let id = self.number();
-        self.closed_gaps.push((id, self.judged(gap)));
+    /// The ledger's row for something that is missing between two instants, whatever else holds.
+    pub fn lost(&mut self, gap: Gap) -> (i64, Gap) {
+        (self.number(), self.judged(gap))
     }
 
     /// The streams and markets that `session` asked for.

@@ -18,6 +18,7 @@
 
 mod raw;
 mod seal;
+mod sealer;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,8 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use tokio::sync::watch;
 
+use self::seal::Sealing;
+use self::sealer::Sealer;
 use self::trouble::Trouble;
 use super::buffers::SealRule;
 use super::intake::Intake;
@@ -117,6 +120,9 @@ pub enum WriterError {
         /// Why.
         error: serde_json::Error,
     },
+    /// The thread that writes files could not be started.
+    #[error("cannot start a thread: {0}; is a limit on processes or memory too low?")]
+    Thread(std::io::Error),
     /// The disk took nothing for too long.
     #[error(
         "the disk of {folder} took nothing for {grace:?}: {error}. About {needed} bytes wait and \
@@ -147,8 +153,14 @@ pub struct Writer {
     options: WriterOptions,
     intake: Intake,
     presence: Presence,
-    /// Rows for the catalog that no transaction has taken yet.
+    /// Presence that no transaction has taken yet.
     pending: Change,
+    /// What the start recovered, for the next publication.
+    recovery: Option<String>,
+    sealer: Sealer,
+    sealing: Sealing,
+    /// What the catalog has to learn with the files that are being written.
+    change: Change,
     trouble: Trouble,
     /// The latest time that an event told.
     now: Timestamp,
@@ -264,8 +276,12 @@ impl Writer {
             self.ripen(false);
             self.show();
         }
-        if self.intake.buffers.due(self.options.seal, self.now) {
-            self.persist(Self::seal)?;
+        if !matches!(self.sealing, Sealing::Idle) {
+            self.persist(Self::poll_seal)?;
+        }
+        if self.seal_is_due() {
+            self.persist(Self::finish_seal)?;
+            self.persist(Self::begin_seal)?;
         } else if self.presence.has_news() {
             self.persist(Self::tell_presence)?;
         }
@@ -279,6 +295,13 @@ impl Writer {
 
     fn ripen(&mut self, ending: bool) {
         self.intake.ripen(self.now, self.options.settle, ending);
+    }
+
+    /// Whether a seal has to begin. While another is under way only because too much waits.
+    fn seal_is_due(&self) -> bool {
+        let (buffers, rule) = (&self.intake.buffers, self.options.seal);
+        let idle = matches!(self.sealing, Sealing::Idle);
+        buffers.due(rule, self.now) && (idle || buffers.weight() >= rule.buffer_bytes)
     }
 
     fn sync(&mut self) -> Result<(), WriterError> {

@@ -1,71 +1,129 @@
 //! Publishing: buffered rows become files, and the catalog learns of them in one transaction.
+//!
+//! The files are written on a thread of their own (`sealer`), so that frames go on into the
+//! journal meanwhile: a kill during a seal loses no more than at any other time. What was buffered
+//! when the seal began goes together: its rows, the position they cover, and what merging needs to
+//! go on from there.
 
 use std::collections::BTreeMap;
 
+use super::sealer::{Job, Sealed};
 use super::{Writer, WriterError};
 use crate::ingest::buffers::{Hour, Part, PartKey};
 use crate::ingest::merge::LaneKey;
 use crate::model::time::Timestamp;
 use crate::store::catalog::{Carry, Change, HourRows, Retired};
 use crate::store::paths::PartName;
-use crate::store::segment::{self, Base, Contents, Omit, Segment};
+use crate::store::segment::Segment;
 
 /// Files that one candle revision may take up: all are open at once.
 const BASES_LIMIT: usize = 24;
 
+/// How far a seal is.
+#[derive(Debug, Default)]
+pub(super) enum Sealing {
+    /// None is under way.
+    #[default]
+    Idle,
+    /// The files are being written.
+    Writing,
+    /// The disk said no; the files are to be written again.
+    Failed(Job),
+    /// The files lie there; the catalog does not know them yet.
+    Written(Box<Change>),
+}
+
 impl Writer {
-    /// Puts every buffered row into files and publishes them: all of it or none. It may be called
-    /// again after an error.
+    /// Puts every buffered row into files and publishes them, and waits until that is done. It may
+    /// be called again after an error.
     pub(super) fn seal(&mut self) -> Result<(), WriterError> {
-        self.sync()?;
-        self.gather(true);
-        let mut change = std::mem::take(&mut self.pending);
-        let mut parts = std::mem::take(&mut self.intake.buffers.parts);
-        parts.values_mut().for_each(Part::keep_last);
-        let sealed = self.seal_parts(&parts, &mut change);
-        self.intake.buffers.parts = parts;
-        let published = sealed.and_then(|()| Ok(self.catalog.publish(&change)?));
-        if let Err(error) = published {
-            self.pending = back(change);
-            return Err(error);
-        }
-        self.next_segment += u64::try_from(change.segments.len()).unwrap_or(u64::MAX);
-        self.intake.buffers.clear();
-        self.told.sealed(&change);
-        self.tidy(&change);
+        self.finish_seal()?;
+        self.begin_seal()?;
+        self.finish_seal()
+    }
+
+    /// Begins to put every buffered row into files, when no other seal is under way.
+    pub(super) fn begin_seal(&mut self) -> Result<(), WriterError> {
+        self.tell(true)?;
+        let Sealing::Idle = self.sealing else { return Ok(()) };
+        let revised = self.revised_parts()?;
+        let mut change = self.gather_sealed();
+        let buffers = std::mem::take(&mut self.intake.buffers);
+        let numbers = self.next_segment..;
+        let job: Job = numbers
+            .zip(buffers.parts)
+            .map(|(number, (key, mut part))| {
+                part.keep_last();
+                let bases = revised.get(&key).cloned().unwrap_or_default();
+                change.retired.extend(bases.iter().map(|base| base.name.number));
+                let PartKey { stream, venue, date } = key;
+                (PartName { stream, venue, date, number }, part, bases)
+            })
+            .collect();
+        self.next_segment += u64::try_from(job.len()).unwrap_or(u64::MAX);
+        self.change = change;
+        self.sealing = Sealing::Failed(job);
+        self.write_files();
         Ok(())
     }
 
-    /// Publishes what readers should see at once: sessions, gaps, what is live. What it says was
-    /// proven must be durable before, or a kill would leave a hole that no gap names.
-    pub(super) fn tell_presence(&mut self) -> Result<(), WriterError> {
-        self.sync()?;
-        self.gather(false);
-        self.pending.at = self.now;
-        let change = std::mem::take(&mut self.pending);
-        if let Err(error) = self.catalog.publish(&change) {
-            self.pending = change;
-            return Err(error.into());
+    /// Goes on with a seal as far as that needs no waiting; after an error, waits for the next
+    /// attempt.
+    pub(super) fn poll_seal(&mut self) -> Result<(), WriterError> {
+        match &self.sealing {
+            Sealing::Idle => Ok(()),
+            Sealing::Writing if !self.sealer.is_done() => Ok(()),
+            Sealing::Writing | Sealing::Failed(_) | Sealing::Written(_) => self.finish_seal(),
         }
-        Ok(())
     }
 
-    /// Adds what changed to what waits for the catalog.
-    fn gather(&mut self, sealing: bool) {
-        if sealing {
-            for gap in self.intake.unread.drain() {
-                self.presence.lost(gap);
+    /// Waits for the seal that is under way, if any, and publishes it.
+    pub(super) fn finish_seal(&mut self) -> Result<(), WriterError> {
+        self.write_files();
+        if let Sealing::Writing = self.sealing {
+            match self.sealer.wait() {
+                Sealed::Done(segments) => {
+                    let change = std::mem::take(&mut self.change);
+                    self.sealing = Sealing::Written(Box::new(Change { segments, ..change }));
+                }
+                Sealed::Failed(job, error) => {
+                    self.sealing = Sealing::Failed(job);
+                    return Err(error.into());
+                }
             }
-            self.pending.instruments.extend(self.intake.instruments.drain());
-            let carries = self.intake.lanes.carry().into_iter().map(|(lane, state)| Carry {
-                venue: lane.venue,
-                stream: lane.stream,
-                market: lane.market,
-                state,
-            });
-            self.pending.carries.extend(carries);
         }
-        let changed = self.presence.drain(sealing);
+        if let Sealing::Written(change) = std::mem::take(&mut self.sealing) {
+            if let Err(error) = self.catalog.publish(&change) {
+                self.sealing = Sealing::Written(change);
+                return Err(error.into());
+            }
+            self.told.sealed(&change);
+            self.tidy(&change);
+        }
+        Ok(())
+    }
+
+    /// Publishes what readers should see at once: sessions, gaps, what is live.
+    pub(super) fn tell_presence(&mut self) -> Result<(), WriterError> {
+        self.tell(false)
+    }
+
+    /// Hands the files that are to be written to the sealer.
+    fn write_files(&mut self) {
+        self.sealing = match std::mem::take(&mut self.sealing) {
+            Sealing::Failed(job) => {
+                self.sealer.begin(job);
+                Sealing::Writing
+            }
+            other @ (Sealing::Idle | Sealing::Writing | Sealing::Written(_)) => other,
+        };
+    }
+
+    /// Publishes presence: what changed, or `all` of it. What it says was proven must be durable
+    /// before, or a kill would leave a hole that no gap names.
+    fn tell(&mut self, all: bool) -> Result<(), WriterError> {
+        self.sync()?;
+        let changed = self.presence.drain(all);
         for mut row in changed.sessions {
             row.tally = self.intake.sessions.get(&row.id).copied().unwrap_or(row.tally);
             if row.closed.is_some() {
@@ -75,33 +133,40 @@ impl Writer {
         }
         self.pending.live.extend(changed.live);
         self.pending.gaps.extend(changed.gaps);
-    }
-
-    /// Writes each part and gives it its name.
-    fn seal_parts(
-        &self,
-        parts: &BTreeMap<PartKey, Part>,
-        change: &mut Change,
-    ) -> Result<(), WriterError> {
-        change.at = self.now;
-        change.next_frame = Some(self.next_frame);
-        change.hours = self.hours();
-        for (number, (key, part)) in (self.next_segment..).zip(parts) {
-            let revised = self.revised(key, part)?;
-            let omit = Omit::Keys(&part.revised);
-            let bases: Vec<Base<'_>> =
-                revised.iter().map(|segment| Base::published(segment, omit)).collect();
-            let name =
-                PartName { stream: key.stream, venue: key.venue.clone(), date: key.date, number };
-            let contents = Contents { name: &name, rows: &part.rows, bases: &bases };
-            let written = segment::write(&self.fs, self.folder.paths(), contents)?;
-            change.segments.push(written.publish(self.fs.as_ref())?);
-            change.retired.extend(revised.iter().map(|segment| segment.name.number));
-        }
+        self.pending.at = self.now;
+        self.catalog.publish(&self.pending)?;
+        self.pending = Change::default();
         Ok(())
     }
 
-    /// The published files that may hold an earlier state of the part's revised candles.
+    /// What the catalog has to learn with the rows that are buffered now, but for their files.
+    fn gather_sealed(&mut self) -> Change {
+        let lost: Vec<_> = self.intake.unread.drain();
+        let carries = self.intake.lanes.carry().into_iter().map(|(lane, state)| Carry {
+            venue: lane.venue,
+            stream: lane.stream,
+            market: lane.market,
+            state,
+        });
+        Change {
+            at: self.now,
+            next_frame: Some(self.next_frame),
+            hours: self.hours(),
+            carries: carries.collect(),
+            instruments: self.intake.instruments.drain(),
+            gaps: lost.into_iter().map(|gap| self.presence.lost(gap)).collect(),
+            recovery: self.recovery.take(),
+            ..Change::default()
+        }
+    }
+
+    /// The published files that may hold an earlier state of candles that wait.
+    fn revised_parts(&self) -> Result<BTreeMap<PartKey, Vec<Segment>>, WriterError> {
+        let parts = self.intake.buffers.parts.iter();
+        let revised = parts.filter(|(_, part)| !part.revised.is_empty());
+        revised.map(|(key, part)| Ok((key.clone(), self.revised(key, part)?))).collect()
+    }
+
     fn revised(&self, key: &PartKey, part: &Part) -> Result<Vec<Segment>, WriterError> {
         let mut segments: Vec<Segment> = Vec::new();
         for (_, at) in &part.revised {
@@ -137,7 +202,8 @@ impl Writer {
             Err(error) => tracing::warn!("cannot list replaced files: {error}"),
         }
         self.turn_raw_page();
-        if let Err(error) = self.journal.release(self.next_frame, &self.options.keep) {
+        let below = change.next_frame.unwrap_or(0);
+        if let Err(error) = self.journal.release(below, &self.options.keep) {
             tracing::warn!("the journal keeps more than it must: {error}");
         }
     }
@@ -153,16 +219,5 @@ impl Writer {
         if let Err(error) = self.catalog.forget(retired) {
             tracing::warn!("the catalog keeps the names of replaced files: {error}");
         }
-    }
-}
-
-/// What of a change is not made anew by the next attempt.
-fn back(change: Change) -> Change {
-    Change {
-        segments: Vec::new(),
-        retired: Vec::new(),
-        hours: Vec::new(),
-        next_frame: None,
-        ..change
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::seal::Sealing;
+use super::sealer::Sealer;
 use super::trouble::Trouble;
 use super::{Writer, WriterError, WriterOptions};
 use crate::ingest::instruments::Instruments;
@@ -54,6 +56,10 @@ impl Writer {
             instruments.extend(catalog.instruments(venue.name())?);
         }
         let mut writer = Self {
+            sealer: Sealer::start(Arc::clone(&fs), data)?,
+            sealing: Sealing::Idle,
+            change: Change::default(),
+            recovery: None,
             folder,
             fs,
             now: clock.now(),
@@ -118,7 +124,7 @@ impl Writer {
             && report.quarantined.is_empty();
         if !clean {
             self.told.recovered = frames;
-            self.pending.recovery = Some(document(started, frames, swept, report).to_string());
+            self.recovery = Some(document(started, frames, swept, report).to_string());
             say(frames, swept, report);
         }
         self.persist(Self::seal)

@@ -36,7 +36,11 @@ impl WriterError {
             Self::Journal(error) => error.is_disk(),
             Self::Catalog(error) => error.is_disk(),
             Self::Segment(error) => error.is_disk(),
-            Self::Folder(_) | Self::Sweep(_) | Self::State { .. } | Self::Disk { .. } => false,
+            Self::Folder(_)
+            | Self::Sweep(_)
+            | Self::State { .. }
+            | Self::Thread(_)
+            | Self::Disk { .. } => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::{fmt, io, thread};
 
 use rustix::io::Errno;
@@ -211,4 +212,33 @@ fn a_connection_that_dies_while_the_disk_is_slow_died_of_the_disk() {
         !gaps.is_empty() && gaps.iter().all(|(_, gap)| gap.cause == GapCause::Disk),
         "{gaps:?}"
     );
+}
+
+#[test]
+fn frames_are_made_durable_while_files_are_being_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = FaultyFs::default();
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let waiting = Arc::clone(&gate);
+    let wait_at_the_gate = move |operation: &str, _| {
+        if operation == "publish" {
+            let open = waiting.0.lock().expect("no panic");
+            let minute = Duration::from_mins(1);
+            let passed = waiting.1.wait_timeout_while(open, minute, |open| !*open);
+            assert!(!passed.expect("no panic").1.timed_out(), "the writer waits for the seal");
+        }
+    };
+    let fs: Arc<dyn Fs> = Arc::new(Heard(disk.clone(), wait_at_the_gate));
+    let mut writer = start(folder.path(), &fs).expect("starts");
+    for event in [trade(1, 1, 1), Event::Tick(at(62)), trade(63, 1, 2), Event::Tick(at(64))] {
+        writer.take(event).expect("taken");
+        writer.catch_up().expect("goes on");
+    }
+    let killed: Arc<dyn Fs> =
+        Arc::new(disk.crash(PowerLoss::Keeps { bytes: 0, names: false, zeros: false }));
+    *gate.0.lock().expect("no panic") = true;
+    gate.1.notify_all();
+    drop(writer);
+    start(folder.path(), &killed).expect("starts again").end().expect("ends");
+    assert_eq!(column(folder.path(), &killed, Stream::Trade, "id"), ["1", "2"]);
 }

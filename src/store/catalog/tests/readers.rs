@@ -41,7 +41,11 @@ fn a_user_who_may_only_read_can_read() {
     for catalog in [Some(catalog), None] {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
         child
-            .args(["--exact", "store::catalog::tests::readers::reads_for_the_parent", "--nocapture"])
+            .args([
+                "--exact",
+                "store::catalog::tests::readers::reads_for_the_parent",
+                "--nocapture",
+            ])
             .env(CHILD, &path);
         if rustix::process::getuid().is_root() {
             child.uid(NOBODY).gid(NOBODY);
