@@ -50,8 +50,9 @@ impl Absence {
 /// Asks again and again, for as long as a connection to `peer` lasts; calls `moved` at each answer
 /// after which the host has moved. Asks nothing where there is no name to ask for.
 pub(super) async fn watch(context: &Context, peer: Option<IpAddr>, moved: impl Fn()) -> Infallible {
-    let host = host_of(&context.url).ok().filter(|host| host.parse::<IpAddr>().is_err());
-    let (Some(host), Some(peer)) = (host, peer) else { return std::future::pending().await };
+    let (Some(host), Some(peer)) = (name_in(&context.url), peer) else {
+        return std::future::pending().await;
+    };
     let mut absence = Absence::of(peer);
     loop {
         tokio::time::sleep(ASK_EVERY).await;
@@ -68,9 +69,26 @@ pub(super) async fn watch(context: &Context, peer: Option<IpAddr>, moved: impl F
     }
 }
 
+/// The host of `url`, where it is a name.
+fn name_in(url: &str) -> Option<String> {
+    host_of(url).ok().filter(|host| host.parse::<IpAddr>().is_err())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_no_name() {
+        for (url, name) in [
+            ("wss://venue.example/ws", Some("venue.example")),
+            ("ws://localhost:8080/", Some("localhost")),
+            ("ws://192.0.2.1:8080/", None),
+            ("wss://[2001:db8::1]/ws", None),
+        ] {
+            assert_eq!(name_in(url).as_deref(), name, "{url}");
+        }
+    }
 
     #[test]
     fn only_a_row_of_answers_without_the_address_means_a_move() {
