@@ -2,13 +2,15 @@
 //! a hole.
 //!
 //! Invariants: there is always a session or an attempt at one, while anything is wanted and nobody
-//! said stop; a session that is replaced on purpose (another set of subscriptions, its age) is
-//! closed only after its successor has shown a first frame of each subscription, or has had the
-//! time for it; every session that was told as opened is told as closed, once.
+//! said stop; a session that is replaced on purpose (another set of subscriptions, its age, a
+//! host that moved) is closed only after its successor has shown a first frame of each
+//! subscription, or has had the time for it; every session that was told as opened is told as
+//! closed, once.
 //!
 //! The feed decides when there is a session; what happens over one is in `live`. Feeds of several
 //! lines carry the same subscriptions and know nothing of each other.
 
+mod address;
 mod live;
 mod vitals;
 
@@ -33,6 +35,9 @@ use crate::venue::Venue;
 
 /// A feed writes at most one line per this time about its reconnects.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+/// A feed follows its host to other addresses at most once per this time. A host with so many
+/// addresses that ours is seldom among them seems to move all the time.
+const MOVE_EVERY: Duration = Duration::from_hours(1);
 
 /// What all feeds of a run share.
 pub struct Context {
@@ -99,22 +104,47 @@ impl Feed {
     ///
     /// When the writer is gone. A panic in a session goes on here.
     pub async fn run(self) -> Result<(), NoWriter> {
-        let (settled, settled_now) = mpsc::channel(16);
+        let (notices, noticed) = mpsc::channel(16);
         let rotate_at = self.rotation.map(|rotation| Instant::now() + rotation.first);
         Controller {
             feed: self,
-            settled,
+            notices,
             tasks: JoinSet::new(),
             next_id: 0,
             current: None,
             successor: None,
             backoff: Backoff::new(),
             rotate_at,
+            move_at: Instant::now(),
             talked: Arc::default(),
             line: Line::default(),
         }
-        .run(settled_now)
+        .run(noticed)
         .await
+    }
+}
+
+/// What a session tells its feed.
+enum Notice {
+    /// Every subscription was seen, or had its time.
+    Settled,
+    /// The host is elsewhere now. Told again and again.
+    Moved,
+}
+
+/// The way from a session to its feed.
+#[derive(Clone)]
+struct ToFeed {
+    id: u64,
+    notices: mpsc::Sender<(u64, Notice)>,
+}
+
+impl ToFeed {
+    /// The feed takes notices as they come; where it does not, it is ending.
+    fn tell(&self, notice: Notice) {
+        if self.notices.try_send((self.id, notice)).is_err() {
+            tracing::debug!("nobody waits for what a session has to say");
+        }
     }
 }
 
@@ -129,20 +159,22 @@ struct Handle {
 
 struct Controller {
     feed: Feed,
-    settled: mpsc::Sender<u64>,
+    notices: mpsc::Sender<(u64, Notice)>,
     tasks: JoinSet<(u64, End)>,
     next_id: u64,
     current: Option<Handle>,
     successor: Option<Handle>,
     backoff: Backoff,
     rotate_at: Option<Instant>,
+    /// From when on the host may be followed again.
+    move_at: Instant,
     /// Whether any session of this feed ever brought data.
     talked: Arc<AtomicBool>,
     line: Line,
 }
 
 impl Controller {
-    async fn run(mut self, mut settled: mpsc::Receiver<u64>) -> Result<(), NoWriter> {
+    async fn run(mut self, mut noticed: mpsc::Receiver<(u64, Notice)>) -> Result<(), NoWriter> {
         let stop = self.feed.stop.clone();
         self.follow_wanted();
         let mut may_change = true;
@@ -156,7 +188,10 @@ impl Controller {
                         break Err(error);
                     }
                 }
-                Some(id) = settled.recv() => self.settled(id),
+                Some((id, notice)) = noticed.recv() => match notice {
+                    Notice::Settled => self.settled(id),
+                    Notice::Moved => self.moved(id),
+                },
                 changed = self.feed.wanted.changed(), if may_change => match changed {
                     Ok(()) => self.follow_wanted(),
                     // Whoever decides what is wanted is gone, and its last word stands.
@@ -203,6 +238,22 @@ impl Controller {
         if self.current.is_some() && self.successor.is_none() {
             self.successor = Some(self.start(Duration::ZERO, Backoff::new()));
         }
+    }
+
+    /// Replaces the session because its host is elsewhere now.
+    fn moved(&mut self, id: u64) {
+        let now = Instant::now();
+        let is_current = self.current.as_ref().is_some_and(|current| current.id == id);
+        // What is in the way now is not when it is told again.
+        if !is_current || self.successor.is_some() || now < self.move_at {
+            return;
+        }
+        tracing::info!(
+            venue = self.feed.context.venue.name(),
+            "the venue's host has moved to other addresses; a new connection takes over",
+        );
+        self.move_at = now + MOVE_EVERY;
+        self.successor = Some(self.start(Duration::ZERO, Backoff::new()));
     }
 
     /// A session has shown what it can show.
@@ -259,11 +310,10 @@ impl Controller {
         let retire = CancellationToken::new();
         let live = Live {
             context: Arc::clone(&self.feed.context),
-            id,
             subscriptions: Arc::clone(&subscriptions),
             delay,
             retire: retire.clone(),
-            settled: self.settled.clone(),
+            feed: ToFeed { id, notices: self.notices.clone() },
             talked: Arc::clone(&self.talked),
         };
         self.tasks.spawn(async move { (id, live.run().await) });

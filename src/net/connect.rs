@@ -4,6 +4,7 @@
 //! far lower rate.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio_tungstenite::{Connector as TlsConnector, MaybeTlsStream, WebSocketStre
 
 use super::clock::Clock;
 use super::session::Session;
-use super::wire::{Dial, Steady};
+use super::wire::{Dial, Dialled, Steady};
 use super::{http, tls};
 use crate::venue::Opening;
 
@@ -55,15 +56,24 @@ impl Connector {
         })
     }
 
+    /// The addresses that `host` is said to have now: another answer need not name the same.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        self.dial.resolve(host).await
+    }
+
     async fn open_now(&self, opening: &Opening) -> Result<Session, ConnectError> {
         let target = Target::parse(&opening.url)?;
-        let wire = Steady::new(self.dial.dial(&target.host, target.port).await?);
+        let Dialled { wire, peer } = self.dial.dial(&target.host, target.port).await?;
         let config = WebSocketConfig::default()
             .max_message_size(Some(MESSAGE_LIMIT))
             .max_frame_size(Some(MESSAGE_LIMIT));
         let (mut socket, _response) = tokio_tungstenite::client_async_tls_with_config(
             target.handshake,
-            wire,
+            Steady::new(wire),
             Some(config),
             Some(TlsConnector::Rustls(Arc::clone(&self.tls))),
         )
@@ -76,7 +86,7 @@ impl Connector {
                 ConnectError::from_handshake(&opening.url, target.secure, error)
             })?;
         }
-        Ok(Session::new(socket, Arc::clone(&self.clock), opening.ping_every, opened_at))
+        Ok(Session::new(socket, peer, Arc::clone(&self.clock), opening.ping_every, opened_at))
     }
 }
 

@@ -3,14 +3,16 @@
 //! Invariants: whatever the other side sends becomes one [`Incoming`], never a panic; text and
 //! binary are alike; a message is stamped with our clock the moment it is read, before anything
 //! looks at it; [`Session::next`] may be dropped at any point without losing a message; pings go
-//! out on time however much comes in.
+//! out on time however much comes in; a close frame is answered before the connection goes.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{SinkExt as _, StreamExt as _};
+use futures::{FutureExt as _, SinkExt, StreamExt as _};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -23,8 +25,9 @@ use crate::model::time::Timestamp;
 
 /// How long the other side may take to answer our close.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a close frame may take to leave where nobody waits for the answer.
-const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long a close frame may take to leave where nobody waits for the answer. It leaves at once,
+/// unless the connection takes no bytes: then a second is little to those who lost it.
+pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The shortest time between two pings, whatever is asked for.
 const PING_FLOOR: Duration = Duration::from_millis(10);
 
@@ -91,6 +94,7 @@ impl fmt::Display for Why {
 #[derive(Debug)]
 pub struct Session {
     socket: Socket,
+    peer: Option<IpAddr>,
     clock: Arc<dyn Clock>,
     ping_every: Duration,
     ping_at: Instant,
@@ -100,13 +104,21 @@ pub struct Session {
 impl Session {
     pub(super) fn new(
         socket: Socket,
+        peer: Option<IpAddr>,
         clock: Arc<dyn Clock>,
         ping_every: Duration,
         opened_at: Timestamp,
     ) -> Self {
-        let mut session = Self { socket, clock, ping_every, ping_at: Instant::now(), opened_at };
+        let ping_at = Instant::now();
+        let mut session = Self { socket, peer, clock, ping_every, ping_at, opened_at };
         session.plan_ping();
         session
+    }
+
+    /// Which of the host's addresses it goes to; none where it goes through no network.
+    #[must_use]
+    pub const fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     /// When the handshake was done. Clock: ours.
@@ -122,13 +134,15 @@ impl Session {
                 // The timer first: a venue that never pauses must not keep it from its turn.
                 biased;
                 () = tokio::time::sleep_until(self.ping_at) => {
-                    self.plan_ping();
-                    if let Err(error) = self.socket.send(Message::Ping(Bytes::new())).await {
+                    if let Err(error) = self.ping().await {
                         return Incoming::Closed { at: self.clock.now(), why: why(error) };
                     }
                 }
                 message = self.socket.next() => {
                     let at = self.clock.now();
+                    if let Some(Ok(Message::Close(_))) = message {
+                        self.answer_close();
+                    }
                     return match message {
                         Some(Ok(message)) => match incoming(at, message) {
                             Some(incoming) => incoming,
@@ -138,6 +152,17 @@ impl Session {
                         None => Incoming::Closed { at, why: Why::Dropped },
                     };
                 }
+            }
+        }
+    }
+
+    /// Sends pings and reads nothing, for as long as there is no room for what would come. Whether
+    /// the connection is over is for [`Session::next`] to say.
+    pub async fn only_ping(&mut self) -> Infallible {
+        loop {
+            tokio::time::sleep_until(self.ping_at).await;
+            if let Err(error) = self.ping().await {
+                tracing::debug!(%error, "a ping was not sent");
             }
         }
     }
@@ -169,10 +194,26 @@ impl Session {
         }
     }
 
-    /// Leaves without waiting: a close frame goes out if it goes at once.
+    /// Leaves once our close frame, or our answer to the other side's, has gone out; waits for
+    /// nothing else, and for that at most [`LEAVE_TIMEOUT`].
     pub async fn leave(mut self) {
-        if tokio::time::timeout(LEAVE_TIMEOUT, self.socket.close(None)).await.is_err() {
-            tracing::debug!("the connection takes no more bytes");
+        match tokio::time::timeout(LEAVE_TIMEOUT, SinkExt::close(&mut self.socket)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the connection ended before it was closed"),
+            Err(_) => tracing::debug!("the connection takes no more bytes"),
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), WsError> {
+        self.plan_ping();
+        self.socket.send(Message::Ping(Bytes::new())).await
+    }
+
+    /// Lets our answer to a close frame go, if it goes at once; else [`Session::leave`] waits for
+    /// it. Venues may take a connection that ends without it for one that broke.
+    fn answer_close(&mut self) {
+        if let Some(Err(error)) = self.socket.flush().now_or_never() {
+            tracing::debug!(%error, "the venue's close was not answered");
         }
     }
 

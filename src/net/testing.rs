@@ -1,5 +1,7 @@
 //! A network of two, in memory: it follows paused time to the microsecond, which sockets do not.
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use super::clock::{Clock, TokioClock};
 use super::connect::Connector;
 use super::tls;
-use super::wire::{Dial, DialResult, Wire};
+use super::wire::{Dial, DialResult, Dialled, Wire};
 use crate::model::time::Timestamp;
 
 /// What a test's clock shows at its start.
@@ -31,16 +33,61 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 pub(crate) fn network(clock: &Arc<dyn Clock>) -> (Connector, Server) {
     let (wires, dialled) = mpsc::channel(64);
     let tls = tls::client_config(None).unwrap();
-    let dial = Arc::new(Memory { wires });
+    let names = Names::default();
+    let dial = Arc::new(Memory { wires, names: names.clone() });
     (
         Connector::new(dial, tls, Arc::clone(clock)),
-        Server { dialled: Arc::new(Mutex::new(dialled)) },
+        Server { dialled: Arc::new(Mutex::new(dialled)), names },
     )
 }
 
 #[derive(Debug)]
 struct Memory {
     wires: mpsc::Sender<(Instant, DuplexStream)>,
+    names: Names,
+}
+
+/// What lookups of any name come to.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Lookup {
+    /// The name has no address, and wires lead to none.
+    #[default]
+    Nowhere,
+    /// Addresses. Wires lead to the first.
+    To(Vec<IpAddr>),
+    /// It fails.
+    Fails,
+    /// There is never an answer.
+    Hangs,
+}
+
+/// The names of the network: what a lookup comes to, and how often that was asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names(Arc<std::sync::Mutex<(Lookup, u32)>>);
+
+impl Names {
+    /// From now on lookups come to this.
+    pub(crate) fn set(&self, lookup: Lookup) {
+        self.0.lock().unwrap().0 = lookup;
+    }
+
+    /// How often there was a lookup.
+    pub(crate) fn asked(&self) -> u32 {
+        self.0.lock().unwrap().1
+    }
+
+    fn ask(&self) -> Lookup {
+        let mut names = self.0.lock().unwrap();
+        names.1 += 1;
+        names.0.clone()
+    }
+
+    fn first(&self) -> Option<IpAddr> {
+        match &self.0.lock().unwrap().0 {
+            Lookup::To(addresses) => addresses.first().copied(),
+            Lookup::Nowhere | Lookup::Fails | Lookup::Hangs => None,
+        }
+    }
 }
 
 impl Dial for Memory {
@@ -48,9 +95,20 @@ impl Dial for Memory {
         Box::pin(async move {
             let (ours, theirs) = tokio::io::duplex(64 * 1024);
             match self.wires.send((Instant::now(), theirs)).await {
-                Ok(()) => Ok(Box::new(ours) as Box<dyn Wire>),
+                Ok(()) => Ok(Dialled { wire: Box::new(ours), peer: self.names.first() }),
                 // The test has ended.
                 Err(_) => std::future::pending().await,
+            }
+        })
+    }
+
+    fn resolve<'a>(&'a self, _host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            match self.names.ask() {
+                Lookup::Nowhere => Ok(Vec::new()),
+                Lookup::To(addresses) => Ok(addresses),
+                Lookup::Fails => Err(io::ErrorKind::NotFound.into()),
+                Lookup::Hangs => std::future::pending().await,
             }
         })
     }
@@ -60,6 +118,7 @@ impl Dial for Memory {
 #[derive(Clone)]
 pub(crate) struct Server {
     dialled: Arc<Mutex<mpsc::Receiver<(Instant, DuplexStream)>>>,
+    pub(crate) names: Names,
 }
 
 impl Server {

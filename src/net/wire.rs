@@ -1,7 +1,8 @@
-//! The bytes below TLS and websockets: how a wire is had, and how it ends.
+//! The bytes below TLS and websockets: how a wire is had, where it leads, and how it ends.
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -24,10 +25,22 @@ impl<T: fmt::Debug + AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 pub trait Dial: fmt::Debug + Send + Sync {
     /// A wire to `port` of `host`.
     fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, DialResult>;
+
+    /// The addresses that `host` is said to have now.
+    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
 }
 
 /// A wire, or why there is none.
-pub type DialResult = Result<Box<dyn Wire>, ConnectError>;
+pub type DialResult = Result<Dialled, ConnectError>;
+
+/// A wire to a host.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The wire.
+    pub wire: Box<dyn Wire>,
+    /// Which of the host's addresses it leads to; none where it leads through no network.
+    pub peer: Option<IpAddr>,
+}
 
 /// TCP. The name is asked for anew each time, because venues move.
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +58,21 @@ impl Dial for Internet {
                         if let Err(source) = stream.set_nodelay(true) {
                             tracing::debug!(%source, "TCP_NODELAY was refused");
                         }
-                        return Ok(Box::new(stream) as Box<dyn Wire>);
+                        return Ok(Dialled { wire: Box::new(stream), peer: Some(address.ip()) });
                     }
                     Ok(Err(source)) => last = source,
                     Err(_) => last = io::ErrorKind::TimedOut.into(),
                 }
             }
             Err(ConnectError::Unreachable { host: host.to_owned(), port, source: last })
+        })
+    }
+
+    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            // The port is passed through, and means nothing here.
+            let addresses = tokio::net::lookup_host((host, 0)).await?;
+            Ok(addresses.map(|address| address.ip()).collect())
         })
     }
 }

@@ -14,12 +14,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
-use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
 use super::vitals::{Moment, Vitals};
+use super::{Context, Notice, ToFeed, address};
 use crate::ingest::queue::NoWriter;
 use crate::ingest::watch::FirstFrames;
 use crate::model::event::{Event, SessionClosed, SessionOpened};
@@ -40,14 +39,13 @@ const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// A session to be.
 pub(super) struct Live {
     pub(super) context: Arc<Context>,
-    pub(super) id: u64,
     pub(super) subscriptions: Arc<[Subscription]>,
     /// How long to wait before the attempt.
     pub(super) delay: Duration,
     /// Closes the session for good.
     pub(super) retire: CancellationToken,
-    /// Takes the id once every subscription was seen, or had its time.
-    pub(super) settled: mpsc::Sender<u64>,
+    /// Takes what the feed has to know.
+    pub(super) feed: ToFeed,
     /// Whether any session of the feed ever brought data.
     pub(super) talked: Arc<AtomicBool>,
 }
@@ -76,9 +74,16 @@ impl Live {
             () = self.retire.cancelled() => return End::Retired,
             opened = self.open() => opened,
         };
-        match opened {
-            Ok(session) => Run::new(self, session).run().await,
-            Err(error) => End::NotOpened(error),
+        let session = match opened {
+            Ok(session) => session,
+            Err(error) => return End::NotOpened(error),
+        };
+        let (context, feed) = (Arc::clone(&self.context), self.feed.clone());
+        let watch = address::watch(&context, session.peer(), || feed.tell(Notice::Moved));
+        tokio::select! {
+            biased;
+            end = Run::new(self, session).run() => end,
+            never = watch => match never {},
         }
     }
 
@@ -337,7 +342,12 @@ impl Run {
     /// Puts an event into the queue. Where that took time we did not read, which is not the
     /// venue's silence.
     async fn tell(&mut self, event: Event) -> Result<(), NoWriter> {
-        let waited = self.live.context.queue.send(event).await?;
+        let waited = tokio::select! {
+            biased;
+            sent = self.live.context.queue.send(event) => sent?,
+            // A venue that is not read must not take us for dead as well.
+            never = self.session.only_ping() => match never {},
+        };
         if waited.is_zero() {
             return Ok(());
         }
@@ -347,10 +357,7 @@ impl Run {
 
     fn settle(&mut self) {
         if !std::mem::replace(&mut self.settled, true) {
-            // The feed takes these as they come; where it does not, it is ending.
-            if self.live.settled.try_send(self.live.id).is_err() {
-                tracing::debug!(session = self.number, "nobody waits for this session");
-            }
+            self.live.feed.tell(Notice::Settled);
         }
     }
 

@@ -10,6 +10,8 @@ use crate::model::time::Timestamp;
 use crate::net::budget::Rates;
 use crate::net::testing::{EPOCH, Server, clock, network};
 
+mod full_queue;
+mod moving;
 mod replacing;
 
 /// What the venue does on one connection.
@@ -292,19 +294,6 @@ async fn only_what_came_is_proven() {
         assert!(alive <= closed_at.proven_until, "{name}: what was told is not taken back");
         assert!(alive.after(Duration::from_millis(1_500)) > closed_at.proven_until, "{name}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_queue_that_is_full_is_not_the_venues_silence() {
-    let limits = QueueLimits { events: 4, bytes: 1_000 };
-    let mut bench = bench("trade A-B", None, limits);
-    let script: &[Act] = &[Every("trade A-B", 100, 100), Attend(1), Close(1000)];
-    tokio::spawn(play(bench.server.clone(), vec![script]));
-    // Nobody takes anything for longer than every rule of silence allows.
-    tokio::time::sleep(Duration::from_mins(2)).await;
-    let lines = bench.lines_until("1 closed overflow").await;
-    assert_eq!(lines.iter().filter(|line| *line == "1 trade A-B").count(), 100);
-    assert!(bench.context.queue.gauge().waited() > Duration::from_secs(100));
 }
 
 #[tokio::test(start_paused = true)]

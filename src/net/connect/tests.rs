@@ -113,6 +113,13 @@ async fn every_failure_says_what_and_what_to_do() {
     }
 }
 
+#[tokio::test]
+async fn a_name_has_addresses_or_there_is_no_answer() {
+    let addresses = internet().resolve("localhost").await.unwrap();
+    assert!(!addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
+    assert!(internet().resolve("no-such-host.invalid").await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_host_that_says_nothing_is_given_up_in_time() {
     let clock = testing::clock();

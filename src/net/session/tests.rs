@@ -1,8 +1,17 @@
+use std::net::Ipv4Addr;
+
 use proptest::prelude::*;
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
+use crate::net::clock::SystemClock;
+use crate::net::connect::Connector;
 use crate::net::testing::{self, EPOCH, Peer};
+use crate::net::tls;
+use crate::net::wire::Internet;
 use crate::venue::Opening;
 
 /// A session and the other end of it.
@@ -89,6 +98,61 @@ async fn closing_is_polite_but_does_not_wait_for_ever() {
     let before = tokio::time::Instant::now();
     session.close().await;
     assert_eq!(before.elapsed(), CLOSE_TIMEOUT);
+}
+
+/// Over a real socket, where what was not sent is lost with it.
+#[tokio::test]
+async fn the_other_sides_close_is_answered() {
+    for leaves in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut wire, _) = listener.accept().await.unwrap();
+            testing::shake_hands(&mut wire).await;
+            let mut socket = WebSocketStream::from_raw_socket(wire, Role::Server, None).await;
+            socket.send(Message::text("last words")).await.unwrap();
+            let frame = CloseFrame { code: CloseCode::Normal, reason: "enough".into() };
+            socket.close(Some(frame)).await.unwrap();
+            socket.next().await
+        });
+        let tls = tls::client_config(None).unwrap();
+        let connector = Connector::new(Arc::new(Internet), tls, Arc::new(SystemClock::new()));
+        let opening = Opening { url, messages: Vec::new(), ping_every: NEVER };
+        let mut session = connector.open(&opening).await.unwrap();
+        assert_eq!(session.peer(), Some(Ipv4Addr::LOCALHOST.into()));
+        while !matches!(session.next().await, Incoming::Closed { .. }) {}
+        // Whoever only drops it has answered too, where the answer could go at once.
+        if leaves {
+            session.leave().await;
+        } else {
+            drop(session);
+        }
+        let answer = server.await.unwrap();
+        let Some(Ok(Message::Close(Some(frame)))) = answer else { panic!("{leaves}: {answer:?}") };
+        assert_eq!(frame.code, CloseCode::Normal);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_go_is_waited_for_but_not_for_ever() {
+    for reads in [true, false] {
+        let (mut session, mut peer) = pair(NEVER).await;
+        // More than the wire takes.
+        assert!(session.send("x".repeat(200_000)).now_or_never().is_none());
+        peer.close(1000, "enough").await;
+        assert!(matches!(session.next().await, Incoming::Closed { .. }));
+        let before = tokio::time::Instant::now();
+        if reads {
+            let seen = async { [peer.0.next().await, peer.0.next().await] };
+            let ((), [text, close]) = tokio::join!(session.leave(), seen);
+            assert!(matches!(text, Some(Ok(Message::Text(_)))));
+            assert!(matches!(close, Some(Ok(Message::Close(Some(_))))), "{close:?}");
+            assert_eq!(before.elapsed(), Duration::ZERO);
+        } else {
+            session.leave().await;
+            assert_eq!(before.elapsed(), LEAVE_TIMEOUT);
+        }
+    }
 }
 
 proptest! {
