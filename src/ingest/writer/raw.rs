@@ -33,3 +33,88 @@ impl Writer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::ingest::writer::WriterOptions;
+    use crate::model::event::Event;
+    use crate::model::frame::{Frame, Origin};
+    use crate::model::market::Source;
+    use crate::model::time::Timestamp;
+    use crate::net::clock::Clock;
+    use crate::store::fs::{Fs, RealFs};
+    use crate::store::paths::Paths;
+
+    #[derive(Debug)]
+    struct Stopped(Timestamp);
+
+    impl Clock for Stopped {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn frame(at: Timestamp) -> Event {
+        let (venue, source) = ("nowhere".into(), Source::Ws);
+        let origin = Origin { venue, session: 1, source, stream: None, market: None };
+        Event::Frame(Frame::arrived(at, Arc::new(origin), Bytes::from_static(b"?")))
+    }
+
+    /// Starts with frames kept of three days, takes a frame of each of two days, and tells what is
+    /// kept after the start and after that.
+    fn check(keep: Keep, raw_days: Option<u16>, data: &Path) -> [Vec<String>; 2] {
+        let paths = Paths::new(data);
+        for day in ["2026-09-19", "2026-09-20", "2026-09-21"] {
+            let folder = paths.raw(day.parse().unwrap());
+            RealFs.create_folder(&folder).unwrap();
+            RealFs.create(&folder.join("00000000000000000001.vtj")).unwrap();
+        }
+        let kept = || {
+            let days = raw::days(&RealFs, &paths).unwrap();
+            days.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let clock = Arc::new(Stopped(at("2026-09-22T23:00:00Z")));
+        let options = WriterOptions { keep, raw_days, ..WriterOptions::default() };
+        let mut writer = Writer::start(data, Arc::new(RealFs), clock, options).unwrap();
+        let started = kept();
+        for time in ["2026-09-22T23:59:59Z", "2026-09-23T00:00:00Z"] {
+            writer.take(frame(at(time))).unwrap();
+            writer.catch_up().unwrap();
+        }
+        [started, kept()]
+    }
+
+    #[test]
+    fn a_day_ends_its_file_and_old_days_go() {
+        let old = ["2026-09-19", "2026-09-20", "2026-09-21"];
+        let none = Keep::Nothing;
+        let with = |days: &[&str]| days.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (days, started, turned) in [
+            (Some(2), &old[1..], &["2026-09-21", "2026-09-22"][..]),
+            (Some(9), &old[..], &[old[0], old[1], old[2], "2026-09-22"]),
+            (None, &old[..], &[old[0], old[1], old[2], "2026-09-22"]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let keep = Keep::Raw(Paths::new(folder.path()).raw_root());
+            let kept = check(keep, days, folder.path());
+            assert_eq!(kept, [with(started), with(turned)], "{days:?}");
+        }
+        // What is no longer kept is left alone.
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(check(none, Some(0), folder.path()), [with(&old), with(&old)]);
+    }
+}
