@@ -15,7 +15,7 @@ use crate::venue::VENUES;
 /// All settings. Each has a default; the file that `config init` writes explains them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Config {
+pub struct Config {
     pub(super) data: PathBuf,
     pub(super) venue: String,
     pub(super) ws_url: Option<String>,
@@ -26,8 +26,10 @@ pub(super) struct Config {
     pub(super) markets_poll: Span,
     pub(super) connection_age: Span,
     pub(super) queue_frames: usize,
+    #[serde(serialize_with = "exactly")]
     pub(super) queue_bytes: ByteSize,
     pub(super) rotate: Span,
+    #[serde(serialize_with = "exactly")]
     pub(super) buffer_bytes: ByteSize,
     pub(super) settle: Span,
     pub(super) sync_interval: Span,
@@ -150,6 +152,12 @@ impl Serialize for Span {
     }
 }
 
+/// Writes bytes to the last one; on its own a size is written rounded.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn exactly<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{} B", size.as_u64()))
+}
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConfigError {
@@ -178,9 +186,7 @@ impl Config {
 
     /// Reads a file; keys that it does not name keep their defaults.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
-        Self::parse(path, &text)
+        Self::parse(path, &text(path)?)
     }
 
     /// Takes `--venue`, `--ws-url` and `--rest-url` over what the file says.
@@ -192,7 +198,8 @@ impl Config {
         self.rest_url = args.rest_url.clone().or(self.rest_url.take());
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    /// Reads the text of the file `path`.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let invalid = |error| ConfigError::Invalid { path: path.to_owned(), error };
         let mut unknown = None;
         let document = toml::Deserializer::parse(text).map_err(invalid)?;
@@ -255,6 +262,12 @@ impl Config {
     }
 }
 
+/// The text of the file `path`.
+pub(super) fn text(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path)
+        .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })
+}
+
 /// Every key a file can have.
 fn known_keys() -> Vec<String> {
     let full = Config {
@@ -293,8 +306,11 @@ mod tests {
     }
 
     #[test]
-    fn defaults_survive_a_round_trip() {
-        let text = toml::to_string(&Config::default()).expect("TOML");
-        assert_eq!(Config::parse(Path::new("v.toml"), &text).expect("reads"), Config::default());
+    fn settings_survive_a_round_trip() {
+        for text in ["", "queue_bytes = '1048577 B'\nbuffer_bytes = 9007199254740993"] {
+            let config = Config::parse(Path::new("v.toml"), text).expect(text);
+            let written = toml::to_string(&config).expect("TOML");
+            assert_eq!(Config::parse(Path::new("v.toml"), &written).expect("reads"), config);
+        }
     }
 }

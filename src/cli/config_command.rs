@@ -2,12 +2,12 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::config::Config;
+use super::config::{self, Config};
 use super::{Common, Failure, Outcome, output};
 
 /// The file that `config init` writes: every key with its default and its meaning.
@@ -29,6 +29,20 @@ pub(super) enum ConfigCommand {
     },
 }
 
+/// Reads the text of the configuration `path` and judges it as `config check` does: everything that
+/// can be judged without a network.
+///
+/// # Errors
+///
+/// What is wrong with it, in words for whoever wrote it.
+pub fn check_config(path: &Path, text: &str) -> anyhow::Result<Config> {
+    let config = Config::parse(path, text)?;
+    match super::record::check(&config) {
+        Ok(()) => Ok(config),
+        Err(Failure::Usage(error) | Failure::Failed(error)) => Err(error),
+    }
+}
+
 pub(super) fn run(command: &ConfigCommand, common: &Common) -> Result<Outcome, Failure> {
     match command {
         ConfigCommand::Init { path } if path.as_os_str() == "-" => {
@@ -48,8 +62,8 @@ pub(super) fn run(command: &ConfigCommand, common: &Common) -> Result<Outcome, F
         ConfigCommand::Check { path } => {
             let path = path.clone().or_else(|| common.config.clone());
             let path = path.unwrap_or_else(|| PathBuf::from("veritape.toml"));
-            let config = Config::read(&path).map_err(|error| Failure::Usage(error.into()))?;
-            super::record::check(&config)?;
+            let text = config::text(&path).map_err(|error| Failure::Usage(error.into()))?;
+            check_config(&path, &text).map_err(Failure::Usage)?;
             output::talk(&format!("{} is right", path.display()));
         }
     }

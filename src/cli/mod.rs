@@ -20,7 +20,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::config::Config;
+pub use self::config::Config;
+pub use self::config_command::check_config;
 
 /// What went wrong, by what whoever called us can do about it.
 #[derive(Debug)]
