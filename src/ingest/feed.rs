@@ -104,7 +104,7 @@ impl Feed {
     ///
     /// When the writer is gone. A panic in a session goes on here.
     pub async fn run(self) -> Result<(), NoWriter> {
-        let (notices, noticed) = mpsc::channel(16);
+        let (notices, heard) = mpsc::channel(16);
         let rotate_at = self.rotation.map(|rotation| Instant::now() + rotation.first);
         Controller {
             feed: self,
@@ -119,7 +119,7 @@ impl Feed {
             talked: Arc::default(),
             line: Line::default(),
         }
-        .run(noticed)
+        .run(heard)
         .await
     }
 }
@@ -174,7 +174,7 @@ struct Controller {
 }
 
 impl Controller {
-    async fn run(mut self, mut noticed: mpsc::Receiver<(u64, Notice)>) -> Result<(), NoWriter> {
+    async fn run(mut self, mut heard: mpsc::Receiver<(u64, Notice)>) -> Result<(), NoWriter> {
         let stop = self.feed.stop.clone();
         self.follow_wanted();
         let mut may_change = true;
@@ -188,7 +188,7 @@ impl Controller {
                         break Err(error);
                     }
                 }
-                Some((id, notice)) = noticed.recv() => match notice {
+                Some((id, notice)) = heard.recv() => match notice {
                     Notice::Settled => self.settled(id),
                     Notice::Moved => self.moved(id),
                 },

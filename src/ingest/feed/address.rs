@@ -16,7 +16,7 @@ use crate::net::connect::host_of;
 
 /// How often it is asked. Resolvers keep an answer for about a minute, so that asking more often
 /// would count the same answer twice.
-const ASK_EVERY: Duration = Duration::from_secs(60);
+const ASK_EVERY: Duration = Duration::from_mins(1);
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// In how many answers in a row the address must be missing. Where each names half of the
