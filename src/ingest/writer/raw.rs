@@ -94,6 +94,7 @@ mod tests {
         for time in ["2026-09-22T23:59:59Z", "2026-09-23T00:00:00Z"] {
             writer.take(frame(at(time))).unwrap();
             writer.catch_up().unwrap();
+            writer.finish_seal().unwrap();
         }
         [started, kept()]
     }
