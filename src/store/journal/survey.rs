@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::JournalError;
-use super::format::FileHeader;
+use super::format::{BlockHeader, FileHeader};
 use super::names::{EXTENSION, first_sequence, move_into};
 use super::recovery::{Damage, RecoveryReport};
 use super::walk::{Fault, Found, Walk};
@@ -153,7 +153,7 @@ impl Survey {
                 }
             };
         }
-        // Cuts the torn end, and otherwise syncs what a killed process has not.
+        // Cuts a torn end, and otherwise syncs what a killed process has not.
         let bytes = looked.torn.unwrap_or(length);
         fs.truncate(&path, bytes).map_err(JournalError::disk("cut", &path))?;
         self.next = self.next.max(looked.end.saturating_add(looked.unknown));
@@ -188,7 +188,11 @@ struct Looked {
     /// Bytes behind the last of them that may have been blocks: at least as many as frames in
     /// them, for each takes 16 bytes before it is packed, and many more in practice.
     unknown: u64,
-    /// Where the end begins that was never written.
+    /// The last of them, and where it begins.
+    last: Option<(u64, BlockHeader)>,
+    /// Where the end begins that was never written, in a file that is whole up to there. What is
+    /// damaged could look like such an end itself once nothing followed it: such a file stays as
+    /// it is.
     torn: Option<u64>,
     /// The first thing that is wrong with it.
     fault: Option<Fault>,
@@ -219,6 +223,7 @@ impl Looked {
                 self.blocks += 1;
                 self.end = header.end();
                 self.unknown = 0;
+                self.last = Some((offset, header));
                 if self.created.is_none() {
                     let frames = walk.frames(offset, &header);
                     self.created = frames.ok().and_then(|mut it| it.next()).map(|it| it.ts_recv);
@@ -228,7 +233,12 @@ impl Looked {
                 self.unknown += bytes;
                 self.fault.get_or_insert(fault);
             }
-            Found::Torn { offset } => self.torn = Some(offset),
+            Found::Torn { offset } => {
+                if let (None, Some((at, header))) = (&self.fault, self.last) {
+                    self.fault = walk.frames(at, &header).err();
+                }
+                self.torn = self.fault.is_none().then_some(offset);
+            }
         }
     }
 }

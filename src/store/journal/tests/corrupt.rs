@@ -289,13 +289,21 @@ const CORRUPTIONS: &[Corruption] = &[
     ),
     (
         "a byte less in a block",
-        |s| {
-            changed(s, |bytes| {
-                bytes.remove(middle(s));
-            })
-        },
+        |s| changed(s, |bytes| drop(bytes.remove(middle(s)))),
         &[0, 3],
         Said::Damaged(&[Fault::Checksum, Fault::NoBlock]),
+    ),
+    (
+        "a block that ends in zeros, half a block behind",
+        |s| joined(&[&s.bytes[..s.bytes.len() - 20], &[0; 20], &s.block(0)[..30]]),
+        &[0, 1, 2],
+        Said::Damaged(&[Fault::Checksum]),
+    ),
+    (
+        "noise and half a block behind",
+        |s| joined(&[&s.bytes[..s.borders[3]], &[0xa5; 20], &s.block(3)[..60]]),
+        &[0, 1, 2],
+        Said::Damaged(&[Fault::NoBlock]),
     ),
     (
         "file header zeroed",
