@@ -62,7 +62,10 @@ pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<O
     config.lines = args.lines.unwrap_or(config.lines);
     config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
     let runtime = runtime()?;
-    let (progress, outcome) = runtime.block_on(record(&config, args.duration))?;
+    let recorded = runtime.block_on(record(&config, args.duration));
+    // Everything is sealed: a name that is still being looked up must not hold the exit.
+    runtime.shutdown_background();
+    let (progress, outcome) = recorded?;
     if !json {
         output::talk(&format!(
             "recorded {} frames into {} files: {} rows, {}",
