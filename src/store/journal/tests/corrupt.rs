@@ -289,11 +289,7 @@ const CORRUPTIONS: &[Corruption] = &[
     ),
     (
         "a byte less in a block",
-        |s| {
-            changed(s, |bytes| {
-                bytes.remove(middle(s));
-            })
-        },
+        |s| changed(s, |bytes| _ = bytes.remove(middle(s))),
         &[0, 3],
         Said::Damaged(&[Fault::Checksum, Fault::NoBlock]),
     ),
