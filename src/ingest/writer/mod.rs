@@ -206,6 +206,21 @@ impl Writer {
         self.end()
     }
 
+    /// Takes these events and ends, waiting for every seal: what it leaves depends on the events
+    /// alone.
+    #[cfg(test)]
+    pub(crate) fn play(
+        mut self,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<Progress, WriterError> {
+        for event in events {
+            self.take(event)?;
+            self.catch_up()?;
+            self.finish_seal()?;
+        }
+        self.end()
+    }
+
     /// Seals everything there is.
     fn end(mut self) -> Result<Progress, WriterError> {
         self.ripen(true);

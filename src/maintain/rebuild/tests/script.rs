@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::ingest::queue::{QueueLimits, queue};
 use crate::ingest::writer::{Writer, WriterOptions};
 use crate::model::event::{Event, SessionClosed, SessionOpened};
 use crate::model::frame::{Frame, Origin};
@@ -50,17 +48,7 @@ pub(super) fn play(data: &Path, session: i64, run: std::ops::Range<i64>) {
     };
     let clock = Arc::new(Stopped(at(run.start)));
     let writer = Writer::start(data, real(), clock, options).unwrap();
-    // One by one, so that the writer does what is due after each.
-    let (sender, receiver) = queue(QueueLimits { events: 1, ..QueueLimits::default() });
-    let writing = thread::spawn(move || writer.run(receiver));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        for event in events(session, run) {
-            sender.send(event).await.unwrap();
-        }
-    });
-    drop(sender);
-    writing.join().unwrap().unwrap();
+    writer.play(events(session, run)).unwrap();
 }
 
 /// A clock that shows when a run began.
