@@ -58,7 +58,10 @@ fn what_was_recorded_is_made_again_row_for_row() {
         recorder.wait(SOON).success();
     }
     let (first, held) = (rows(&python, &recording), recording.json("coverage"));
-    assert!(first.iter().all(|(_, rows)| !rows.is_empty()), "some stream has no row");
+    // Whether a minute ended meanwhile is up to the wall clock.
+    let must = first.iter().filter(|(stream, _)| stream != "candle.1m");
+    let empty: Vec<_> = must.filter(|(_, rows)| rows.is_empty()).map(|(name, _)| name).collect();
+    assert!(empty.is_empty(), "no row of {empty:?}");
 
     let told = rebuild(&recording, &["--json"]).success();
     let told: Value = serde_json::from_str(&told).unwrap();
