@@ -1,8 +1,5 @@
 //! Holes in time: what is missing, why, and whether it was had again.
 
-use std::fmt;
-use std::str::FromStr;
-
 use smol_str::SmolStr;
 
 use super::market::Market;
@@ -26,21 +23,23 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownWord;
+        impl std::str::FromStr for $name {
+            type Err = $crate::model::gap::UnknownWord;
 
             fn from_str(word: &str) -> Result<Self, Self::Err> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == word).ok_or_else(|| UnknownWord(word.to_owned()))
+                Self::ALL.iter().copied().find(|one| one.as_str() == word).ok_or_else(|| $crate::model::gap::UnknownWord(word.to_owned()))
             }
         }
     };
 }
+
+pub(super) use words;
 
 /// A word that the ledger does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

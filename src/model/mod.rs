@@ -3,6 +3,7 @@
 pub mod event;
 pub mod frame;
 pub mod gap;
+pub mod job;
 pub mod market;
 pub mod record;
 pub mod span;
