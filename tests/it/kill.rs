@@ -71,7 +71,7 @@ fn a_kill_in_a_long_seal_loses_nothing_that_was_safe() {
     let settings = "rotate = '5s'\nsync_interval = '100ms'\nsettle = '1s'\n";
     let clock = SystemClock::new();
     let mut died = String::new();
-    for moment in [0, 100, 300] {
+    for moment in [0, 150, 300] {
         let recorder = recording.start_with(settings, &streams);
         recorder.wait_for_talk("connected", SOON);
         recording.more_trades(4_000);
