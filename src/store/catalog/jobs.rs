@@ -1,9 +1,10 @@
 //! Work on the past, as the catalog keeps it.
 
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::read::{Clause, Filter};
+use super::read::{Clause, Filter, gap};
 use super::{Catalog, CatalogError};
+use crate::model::gap::Gap;
 use crate::model::job::{Job, Reached};
 use crate::model::span::Span;
 use crate::model::time::Timestamp;
@@ -17,6 +18,27 @@ impl Catalog {
     pub fn jobs(&self, filter: &Filter) -> Result<Vec<Job>, CatalogError> {
         let clause = Clause::of(filter, Some("market"), Some(["from_us", "to_us"]));
         self.read(|db| clause.all(db, "SELECT * FROM jobs", "ORDER BY id", job))
+    }
+
+    /// The jobs that are to close a gap, in the order of their numbers.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn jobs_of_gap(&self, gap: i64) -> Result<Vec<Job>, CatalogError> {
+        let sql = "SELECT * FROM jobs WHERE gap = ?1 ORDER BY id";
+        self.read(|db| db.prepare_cached(sql)?.query_map([gap], job)?.collect())
+    }
+
+    /// The gap with this number.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn gap(&self, id: i64) -> Result<Option<Gap>, CatalogError> {
+        let sql = "SELECT * FROM gaps WHERE id = ?1";
+        let found = self.read(|db| db.prepare_cached(sql)?.query_row([id], gap).optional())?;
+        Ok(found.map(|(_, gap)| gap))
     }
 }
 
