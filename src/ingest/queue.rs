@@ -123,6 +123,7 @@ impl Sender {
             | Event::Unserved { .. }
             | Event::Alive { .. }
             | Event::SessionClosed(_)
+            | Event::Job(_)
             | Event::Tick(_) => 0,
         };
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.limit)

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use super::frame::Frame;
 use super::gap::GapCause;
+use super::job::Job;
 use super::market::Market;
 use super::subscription::{Stream, Subscription};
 use super::time::Timestamp;
@@ -55,6 +56,8 @@ pub enum Event {
     },
     /// A connection ended.
     SessionClosed(SessionClosed),
+    /// A job was planned, or changed.
+    Job(Job),
     /// The clock says this.
     Tick(Timestamp),
 }

@@ -255,6 +255,7 @@ impl Writer {
                 event.cause = self.trouble.blame(event.cause, event.proven_until);
                 self.presence.closed(&event);
             }
+            Event::Job(_) => {}
             Event::Tick(at) => self.reach(at),
         }
         Ok(())
