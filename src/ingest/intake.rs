@@ -120,7 +120,7 @@ impl Intake {
     fn told_again(&mut self, frame: &Frame, first: First) {
         let session = frame.origin.session;
         self.sessions.entry(session).or_default().duplicates += 1;
-        if first != First::UNKNOWN && first.session != session {
+        if first.is_known() && first.session != session {
             let leader = self.sessions.entry(first.session).or_default();
             let lead = frame.ts_recv.since(first.at).as_micros();
             leader.led += 1;

@@ -25,12 +25,16 @@ use crate::model::record::{Body, Candle, Head, Row, content_hash};
 use crate::model::subscription::{CandleUnit, Stream};
 use crate::model::time::Timestamp;
 
-/// Trade ids that a lane remembers: minutes of the busiest market.
+/// Trade ids that a lane remembers at most.
 const TRADE_KEYS: usize = 16_384;
-/// Contents that a lane remembers: most of a minute at ten a second.
+/// Contents that a lane remembers at most: most of a minute at ten a second.
 const CONTENT_KEYS: usize = 512;
-/// Keys that travel with a publication.
-const CARRIED_KEYS: usize = 512;
+/// Keys that a lane remembers however old they are: a snapshot repeats the latest of a market that
+/// has been quiet for days.
+const LATEST_KEYS: usize = 64;
+/// How long a lane remembers the others. Longer than two connections can be apart: one that is
+/// silent for half a minute is replaced.
+const REMEMBERED: Duration = Duration::from_mins(2);
 /// Written candles that a lane remembers, to tell a repetition from a revision.
 const WRITTEN_CANDLES: usize = 16;
 
@@ -55,8 +59,14 @@ pub struct First {
 }
 
 impl First {
-    /// That of something an earlier run told, or that cannot be compared.
+    /// That of something that cannot be compared.
     pub const UNKNOWN: Self = Self { session: 0, at: Timestamp::MIN };
+
+    /// Whether it is known which session told it.
+    #[must_use]
+    pub const fn is_known(self) -> bool {
+        self.session != Self::UNKNOWN.session
+    }
 }
 
 /// What became of a row that was offered.
@@ -173,6 +183,9 @@ impl Lanes {
 struct Carried {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     seen: Vec<u64>,
+    /// When the last of `seen` arrived. Clock: ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     open: Vec<(Head, Candle, bool)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -189,9 +202,9 @@ enum Lane {
 impl Lane {
     fn of(stream: Stream, carried: Carried) -> Option<Self> {
         match stream {
-            Stream::Trade => Some(Self::Trades(Recent::new(TRADE_KEYS, carried.seen))),
+            Stream::Trade => Some(Self::Trades(Recent::new(TRADE_KEYS, carried))),
             Stream::Orderbook | Stream::Ticker => {
-                Some(Self::Contents(Recent::new(CONTENT_KEYS, carried.seen)))
+                Some(Self::Contents(Recent::new(CONTENT_KEYS, carried)))
             }
             Stream::Candle(_) => Some(Self::Candles(Candles::from(carried))),
             Stream::Instrument | Stream::Unread => None,
@@ -214,19 +227,13 @@ impl Lane {
 
     fn carried(&self) -> Carried {
         match self {
-            Self::Trades(seen) | Self::Contents(seen) => {
-                let skip = seen.order.len().saturating_sub(CARRIED_KEYS);
-                Carried {
-                    seen: seen.order.iter().skip(skip).copied().collect(),
-                    ..Carried::default()
-                }
-            }
+            Self::Trades(seen) | Self::Contents(seen) => seen.carried(),
             Self::Candles(candles) => candles.carried(),
         }
     }
 }
 
-/// The last so many keys.
+/// The keys of late, and the last few however old.
 #[derive(Debug)]
 struct Recent {
     order: VecDeque<u64>,
@@ -235,10 +242,12 @@ struct Recent {
 }
 
 impl Recent {
-    fn new(limit: usize, seen: Vec<u64>) -> Self {
+    fn new(limit: usize, carried: Carried) -> Self {
+        // Which session told them is of no use any more; when the last one came, bounds them all.
+        let first = First { at: carried.seen_at.unwrap_or(Timestamp::MIN), ..First::UNKNOWN };
         Self {
-            keys: seen.iter().map(|key| (*key, First::UNKNOWN)).collect(),
-            order: seen.into(),
+            keys: carried.seen.iter().map(|key| (*key, first)).collect(),
+            order: carried.seen.into(),
             limit,
         }
     }
@@ -250,12 +259,28 @@ impl Recent {
             Entry::Vacant(free) => free.insert(first),
         };
         self.order.push_back(key);
-        if self.order.len() > self.limit
-            && let Some(oldest) = self.order.pop_front()
-        {
+        while self.order.len() > self.limit || self.outlived(first.at) {
+            let Some(oldest) = self.order.pop_front() else { break };
             self.keys.remove(&oldest);
         }
         None
+    }
+
+    /// Whether the oldest key need not be remembered any more.
+    fn outlived(&self, now: Timestamp) -> bool {
+        let oldest = self.order.front().and_then(|oldest| self.keys.get(oldest));
+        self.order.len() > LATEST_KEYS
+            && oldest.is_some_and(|oldest| oldest.at.after(REMEMBERED) < now)
+    }
+
+    /// All of it: a connection that lags behind may tell any of it again after a kill.
+    fn carried(&self) -> Carried {
+        let last = self.order.back().and_then(|last| self.keys.get(last));
+        Carried {
+            seen: self.order.iter().copied().collect(),
+            seen_at: last.map(|last| last.at),
+            ..Carried::default()
+        }
     }
 }
 
@@ -341,9 +366,9 @@ impl Candles {
             Some((row.head.clone(), candle.clone(), *revises))
         });
         Carried {
-            seen: Vec::new(),
             open: open.collect(),
             written: self.written.iter().map(|(open, written)| (*open, *written)).collect(),
+            ..Carried::default()
         }
     }
 }

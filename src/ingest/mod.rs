@@ -5,6 +5,7 @@ pub mod buffers;
 pub mod feed;
 pub mod instruments;
 pub mod intake;
+pub mod jobs;
 pub mod listing;
 pub mod merge;
 pub mod plan;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use crate::model::job::Reached;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 use crate::store::catalog::Change;
@@ -56,19 +55,6 @@ pub struct Tally {
     pub last: Option<Timestamp>,
     /// The latest arrival. Clock: ours.
     pub last_recv: Option<Timestamp>,
-}
-
-/// What the writer knows of one job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct JobTold {
-    /// Its pages that are durable in the journal.
-    pub pages: u64,
-    /// Rows that were not there before.
-    pub rows: u64,
-    /// Rows that were there already.
-    pub known: u64,
-    /// How far back it came.
-    pub reached: Option<Reached>,
 }
 
 impl Progress {

@@ -185,7 +185,7 @@ pub(crate) fn line(event: &Event) -> String {
             let cause = closed.cause.map_or("on purpose", |cause| cause.as_str());
             format!("{} closed {cause}", closed.session)
         }
-        Event::Job(job) => format!("job {}", job.id),
+        Event::Job(job) => format!("{} {}", job.id, job.state),
         Event::Tick(_) => "tick".to_owned(),
     }
 }

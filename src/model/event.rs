@@ -56,7 +56,8 @@ pub enum Event {
     },
     /// A connection ended.
     SessionClosed(SessionClosed),
-    /// A job was planned, or changed.
+    /// Work on the past was planned, or changed. What the writer counts itself (`rows`, `known`,
+    /// `reached`) does not matter here. It comes before the first page of the job.
     Job(Job),
     /// The clock says this.
     Tick(Timestamp),

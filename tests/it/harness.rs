@@ -113,6 +113,16 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
+    /// Bytes of memory that it holds now.
+    pub(crate) fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
+        let status =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let held = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kilobytes = held.trim().trim_end_matches("kB").trim();
+        kilobytes.parse::<u64>().unwrap() * 1_024
+    }
+
     /// Waits until it ended by itself.
     pub(crate) fn wait(mut self, within: Duration) -> Ended {
         if self.said.wait(within, |heard| (heard.closed == PIPES).then_some(())).is_none() {

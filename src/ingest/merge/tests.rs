@@ -106,7 +106,7 @@ fn books_merge_by_time_and_content() {
 
 #[test]
 fn a_lane_remembers_a_bounded_number_of_keys() {
-    let mut seen = Recent::new(3, Vec::new());
+    let mut seen = Recent::new(3, Carried::default());
     let first = First { session: 1, at: second(1) };
     for key in [1, 2, 3, 4] {
         assert_eq!(seen.insert(key, first), None);
@@ -115,6 +115,36 @@ fn a_lane_remembers_a_bounded_number_of_keys() {
     assert_eq!(seen.insert(4, later), Some(first), "the newest are remembered");
     assert_eq!(seen.insert(1, later), None, "the oldest is forgotten");
     assert_eq!((seen.order.len(), seen.keys.len()), (3, 3));
+}
+
+#[test]
+fn a_lane_forgets_what_is_old_but_for_the_latest() {
+    for (apart, remembered) in [(0, 1_000), (1, 121), (2, 64), (60, 64)] {
+        let mut seen = Recent::new(TRADE_KEYS, Carried::default());
+        let at = |key: i64| First { session: 1, at: second(key * apart) };
+        for key in 0_i64..1_000 {
+            assert_eq!(seen.insert(key.cast_unsigned(), at(key)), None);
+        }
+        assert_eq!(seen.order.len(), remembered, "{apart} s apart");
+        assert_eq!(seen.keys.len(), remembered, "{apart} s apart");
+        assert_eq!(seen.insert(999, at(1_000)), Some(at(999)), "the newest are remembered");
+    }
+}
+
+#[test]
+fn a_line_that_lags_behind_a_kill_is_known_for_what_it_is() {
+    let mut lanes = Lanes::default();
+    let told = |lanes: &mut Lanes, id| is_new(lanes, Stream::Trade, trade(id, 1.0));
+    assert!((0..5_000).all(|id| told(&mut lanes, id)));
+    for restarts in 1..3 {
+        let mut after = Lanes::default();
+        for (key, state) in lanes.carry() {
+            after.restore(key, &state).expect("reads");
+        }
+        lanes = after;
+        assert!(told(&mut lanes, 4_999 + restarts), "a new one");
+        assert!((0..5_000).all(|id| !told(&mut lanes, id)), "after {restarts} restarts");
+    }
 }
 
 /// The candles that come out of a script: `offer open close last` and `now second`.

@@ -24,6 +24,7 @@ mod start;
 mod tests;
 mod trouble;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ use self::sealer::Sealer;
 use self::trouble::Trouble;
 use super::buffers::SealRule;
 use super::intake::Intake;
+use super::jobs::JobTold;
 use super::presence::Presence;
 use super::progress::Progress;
 use super::queue::{Gauge, Receiver};
@@ -175,11 +177,12 @@ pub struct Writer {
     next_session: i64,
     told: Progress,
     progress: watch::Sender<Progress>,
+    jobs_told: watch::Sender<Arc<BTreeMap<i64, JobTold>>>,
     gauge: Arc<Gauge>,
 }
 
 impl Writer {
-    /// The first number that no session had yet.
+    /// The first number that no session and no job had yet.
     pub const fn next_session(&self) -> i64 {
         self.next_session
     }
@@ -187,6 +190,11 @@ impl Writer {
     /// What the writer has done so far, as it changes.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    /// What became of the pages of jobs, as it changes.
+    pub fn jobs(&self) -> watch::Receiver<Arc<BTreeMap<i64, JobTold>>> {
+        self.jobs_told.subscribe()
     }
 
     /// Takes events until all senders are gone, then seals everything.
@@ -255,7 +263,7 @@ impl Writer {
                 event.cause = self.trouble.blame(event.cause, event.proven_until);
                 self.presence.closed(&event);
             }
-            Event::Job(_) => {}
+            Event::Job(job) => self.pending.jobs.push(job),
             Event::Tick(at) => self.reach(at),
         }
         Ok(())

@@ -79,6 +79,7 @@ impl Writer {
             unsynced_since: None,
             told: Progress::default(),
             progress: watch::Sender::new(Progress::default()),
+            jobs_told: watch::Sender::default(),
             gauge: Arc::default(),
         };
         writer.recover(recovery, &swept)?;
