@@ -12,7 +12,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Response, Url};
 use rustls::ClientConfig;
 
-use super::budget::{Answer, Budget, Use};
+use super::budget::{Answer, Budget, Urgency, Use};
 use super::clock::Clock;
 use super::{connect, tls};
 use crate::model::time::Timestamp;
@@ -158,9 +158,29 @@ impl Http {
     ///
     /// Says what failed and what to do. Any status outside 200 to 299 is an error.
     pub async fn get(&self, request: &Request) -> Result<Page, HttpError> {
+        self.turn(request, Urgency::Now).await?;
+        self.get_now(request).await
+    }
+
+    /// Waits until the budget has room for a request, which [`Http::get_now`] then makes.
+    ///
+    /// # Errors
+    ///
+    /// When its URL cannot be one.
+    pub async fn turn(&self, request: &Request, urgency: Urgency) -> Result<(), HttpError> {
+        let (_, host) = parse(&request.url)?;
+        self.budget.wait(&host, Use::Request(request.group), urgency).await;
+        Ok(())
+    }
+
+    /// Makes one request, whose turn has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Http::get`].
+    pub async fn get_now(&self, request: &Request) -> Result<Page, HttpError> {
         let (url, host) = parse(&request.url)?;
         let group = Use::Request(request.group);
-        self.budget.wait(&host, group).await;
         let failed = |error: reqwest::Error| HttpError::from_reqwest(&request.url, &error);
         let response = self.client_for(&host).get(url).send().await.map_err(failed)?;
 
