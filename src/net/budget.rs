@@ -248,7 +248,7 @@ impl Pace {
         let cells = u32::try_from(apart.as_micros() / LATE.as_micros()).unwrap_or(u32::MAX);
         let cells = NonZeroU32::new(cells).unwrap_or(NonZeroU32::MIN);
         // A period of zero cannot be, and the alternative is the slowest pace rather than none.
-        let quota = Quota::with_period(apart / cells)
+        let quota = Quota::with_period(apart / cells.get())
             .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
             .allow_burst(cells.saturating_add(1));
         Self {
