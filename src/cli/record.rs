@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use rustls::ClientConfig;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -15,7 +16,7 @@ use super::config::{Config, RawKeep};
 use super::signals::Signals;
 use super::{Failure, Outcome, VenueArgs, output, progress};
 use crate::ingest::buffers::SealRule;
-use crate::ingest::plan::Selection;
+use crate::ingest::plan::{Selection, Way};
 use crate::ingest::progress::Progress;
 use crate::ingest::queue::{QueueLimits, Receiver, Sender, queue};
 use crate::ingest::stats::Stats;
@@ -103,7 +104,7 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
 }
 
 /// Refuses an address that can never be reached: trying again would not help it.
-fn check_addresses(config: &Config) -> Result<(), Failure> {
+pub(super) fn check_addresses(config: &Config) -> Result<(), Failure> {
     if let Some(url) = &config.ws_url {
         connect::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
     }
@@ -115,7 +116,7 @@ fn check_addresses(config: &Config) -> Result<(), Failure> {
 
 /// What the settings ask for.
 fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
-    Selection::parse(venue, &config.markets, &config.streams)
+    Selection::parse(venue, Way::Live, &config.markets, &config.streams)
         .map_err(|error| Failure::Usage(error.into()))
 }
 
@@ -145,10 +146,7 @@ pub(super) async fn record(
     let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
     let setup = setup(config, venue, selection, clock, &writer)?;
     let watched = writer.progress();
-    let (sender, receiver) = queue(QueueLimits {
-        events: config.queue_frames,
-        bytes: u32::try_from(config.queue_bytes.as_u64()).unwrap_or(u32::MAX),
-    });
+    let (sender, receiver) = new_queue(config);
     let stop = CancellationToken::new();
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
@@ -171,6 +169,40 @@ pub(super) async fn record(
     ended
 }
 
+/// What everything that talks to a venue shares.
+pub(super) struct Network {
+    pub(super) budget: Arc<Budget>,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) http: Http,
+}
+
+/// The way to `venue`, within its rates.
+pub(super) fn network(
+    config: &Config,
+    venue: &dyn Venue,
+    clock: &Arc<dyn Clock>,
+) -> Result<Network, Failure> {
+    let limits = venue.limits();
+    let rates = Rates {
+        connects_per_second: limits.connects_per_second,
+        requests_per_second: limits.requests_per_second,
+        block: limits.block,
+    };
+    let budget = Arc::new(Budget::new(Arc::clone(clock), rates));
+    let tls = tls::client_config(config.ca_file.as_deref())
+        .map_err(|error| Failure::Usage(error.into()))?;
+    let http = Http::new(&tls, Arc::clone(&budget), Arc::clone(clock))?;
+    Ok(Network { budget, tls, http })
+}
+
+/// The queue to the writer.
+pub(super) fn new_queue(config: &Config) -> (Sender, Receiver) {
+    queue(QueueLimits {
+        events: config.queue_frames,
+        bytes: u32::try_from(config.queue_bytes.as_u64()).unwrap_or(u32::MAX),
+    })
+}
+
 /// Everything that the sessions need.
 fn setup(
     config: &Config,
@@ -179,15 +211,7 @@ fn setup(
     clock: Arc<dyn Clock>,
     writer: &Writer,
 ) -> Result<Setup, Failure> {
-    let limits = venue.limits();
-    let rates = Rates {
-        connects_per_second: limits.connects_per_second,
-        requests_per_second: limits.requests_per_second,
-        block: limits.block,
-    };
-    let budget = Arc::new(Budget::new(Arc::clone(&clock), rates));
-    let tls = tls::client_config(config.ca_file.as_deref())
-        .map_err(|error| Failure::Usage(error.into()))?;
+    let Network { budget, tls, http } = network(config, venue, &clock)?;
     let own = venue.endpoints();
     Ok(Setup {
         venue,
@@ -201,7 +225,7 @@ fn setup(
         next_session: writer.next_session(),
         fallback: writer.listed(venue.name()),
         connector: Connector::new(Arc::new(Internet), Arc::clone(&tls), Arc::clone(&clock)),
-        http: Http::new(&tls, Arc::clone(&budget), Arc::clone(&clock))?,
+        http,
         clock,
         budget,
         stats: Arc::new(Stats::default()),
@@ -215,7 +239,7 @@ async fn feed(setup: Setup, queue: Sender, stop: CancellationToken) -> Result<()
 }
 
 /// Runs the writer on a thread of its own. Its end asks everything else to end.
-fn write_on_a_thread(
+pub(super) fn write_on_a_thread(
     writer: Writer,
     receiver: Receiver,
     stop: CancellationToken,
@@ -257,7 +281,7 @@ async fn after(duration: Option<Duration>) {
     }
 }
 
-fn writer_options(config: &Config) -> WriterOptions {
+pub(super) fn writer_options(config: &Config) -> WriterOptions {
     let raw = Paths::new(&config.data).raw_root();
     WriterOptions {
         seal: SealRule {
