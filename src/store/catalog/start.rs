@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use smol_str::SmolStr;
 
-use super::jobs::job;
+use super::jobs::{UNFINISHED, unfinished};
 use super::read::{gap, session};
 use super::{Carry, Catalog, CatalogError, SessionRow};
 use crate::model::gap::Gap;
@@ -63,7 +63,6 @@ const STILL_LIVE: &str = "SELECT live.venue, live.stream, live.market, sessions.
     FROM live JOIN sessions ON sessions.id = live.session
     WHERE live.to_us IS NULL AND sessions.proven_until IS NOT NULL";
 
-const JOBS: &str = "SELECT * FROM jobs WHERE state IN ('planned', 'running') ORDER BY id";
 
 /// All that a start asks.
 #[cfg(test)]
@@ -77,7 +76,7 @@ pub(super) const QUERIES: [&str; 10] = [
     UNCLOSED,
     PROVEN,
     STILL_LIVE,
-    JOBS,
+    UNFINISHED,
 ];
 
 impl Catalog {
@@ -97,7 +96,7 @@ impl Catalog {
                 next_frame,
                 carries: carries(db)?,
                 open_gaps: open_gaps(db)?,
-                jobs: jobs(db)?,
+                jobs: unfinished(db)?,
                 proven: proven(db)?,
                 unclosed: unclosed(db)?,
             })
@@ -140,12 +139,6 @@ fn carries(db: &Connection) -> rusqlite::Result<Vec<Carry>> {
 fn open_gaps(db: &Connection) -> rusqlite::Result<Vec<(i64, Gap)>> {
     let mut sql = db.prepare(OPEN_GAPS)?;
     let rows = sql.query_map([], gap)?;
-    rows.collect()
-}
-
-fn jobs(db: &Connection) -> rusqlite::Result<Vec<Job>> {
-    let mut sql = db.prepare(JOBS)?;
-    let rows = sql.query_map([], job)?;
     rows.collect()
 }
 
