@@ -243,6 +243,11 @@ impl Sim {
         Process::start(command)
     }
 
+    /// Where its REST server is.
+    pub(crate) fn rest(&self) -> &str {
+        &self.rest
+    }
+
     /// Ends the venue, and with it what it writes.
     pub(crate) fn stop(self) {
         self.process.signal(Signal::TERM);

@@ -30,6 +30,8 @@ mod recording;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod repair;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod source;

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use smol_str::SmolStr;
 
-use super::jobs::{UNFINISHED, unfinished};
+#[cfg(test)]
+use super::jobs::UNFINISHED;
+use super::jobs::unfinished;
 use super::read::{gap, session};
 use super::{Carry, Catalog, CatalogError, SessionRow};
 use crate::model::gap::Gap;
@@ -62,7 +64,6 @@ const PROVEN: &str = "SELECT venue, stream, market, until FROM proven";
 const STILL_LIVE: &str = "SELECT live.venue, live.stream, live.market, sessions.proven_until
     FROM live JOIN sessions ON sessions.id = live.session
     WHERE live.to_us IS NULL AND sessions.proven_until IS NOT NULL";
-
 
 /// All that a start asks.
 #[cfg(test)]
