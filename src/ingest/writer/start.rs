@@ -191,7 +191,8 @@ fn past(start: Start) -> Past {
     });
     Past {
         proven: proven.collect(),
-        lasting: start.open_gaps,
+        // One that ended waits for its repair, and is not to last on.
+        lasting: start.open_gaps.into_iter().filter(|(_, gap)| gap.to.is_none()).collect(),
         next_gap: start.next_gap,
         unclosed: start.unclosed,
     }

@@ -325,6 +325,30 @@ fn a_gap_ends_with_the_last_of_its_jobs() {
 }
 
 #[test]
+fn a_gap_that_ended_stays_as_it_is_over_restarts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |second: i64, session: i64| {
+        let events = [
+            opened(second, session),
+            served(second + 1, session),
+            trade(second + 1, session, second),
+            closed(second + 5, session, None),
+        ];
+        start(folder.path(), &real()).expect("starts").play(events).expect("plays");
+    };
+    let spans = || -> Vec<(Timestamp, Option<Timestamp>)> {
+        let catalog = Catalog::of_folder(folder.path()).expect("a catalog");
+        let filter = Filter { stream: Some(TRADE), ..Filter::default() };
+        let gaps = catalog.gaps(&filter).expect("gaps");
+        gaps.iter().map(|(_, gap)| (gap.from, gap.to)).collect()
+    };
+    for (second, session) in [(0, 1), (30, 2), (60, 3)] {
+        run(second, session);
+    }
+    assert_eq!(spans(), [(at(5), Some(at(31))), (at(35), Some(at(61)))]);
+}
+
+#[test]
 fn a_kill_between_pages_counts_each_row_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let disk = crate::store::fs::faulty::FaultyFs::default();
