@@ -5,8 +5,8 @@
 //! whatever can wait after whatever cannot; nothing starts while the host has told us to wait.
 //! Hosts are told apart by name alone, because venues count by our address and not by their port.
 
-use std::num::NonZeroU32;
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

@@ -121,7 +121,8 @@ async fn what_the_host_says_is_kept_to() {
 async fn a_user_that_gives_up_does_not_keep_the_turn() {
     let budget = budget();
     budget.answered("venue", TRADES, Answer::TooMany { told: Some(Duration::from_secs(5)) });
-    let given_up = tokio::time::timeout(Duration::from_secs(1), budget.wait("venue", TRADES, Urgency::Now));
+    let given_up =
+        tokio::time::timeout(Duration::from_secs(1), budget.wait("venue", TRADES, Urgency::Now));
     assert!(given_up.await.is_err());
     assert_eq!(passes(&budget, "venue", TRADES, 1).await, [4_000]);
 }

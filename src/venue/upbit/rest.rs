@@ -43,11 +43,8 @@ pub fn candle_page(base: &str, unit: CandleUnit, ask: &PastAsk<'_>) -> Option<Pa
 #[must_use]
 pub fn trade_page(base: &str, ask: &PastAsk<'_>) -> Option<PastPage> {
     let today = ask.now.day();
-    let latest = if ask.id.is_some() {
-        ask.before
-    } else {
-        ask.before.before(Duration::from_micros(1))
-    };
+    let latest =
+        if ask.id.is_some() { ask.before } else { ask.before.before(Duration::from_micros(1)) };
     let day = latest.day().min(today);
     let days_ago = u16::try_from((today.micros() - day.micros()) / DAY_US).ok();
     let days_ago = days_ago.filter(|days| *days <= TRADE_DAYS)?;
