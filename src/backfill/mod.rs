@@ -7,6 +7,7 @@
 //! - [`plan`] makes jobs of what is wanted and not held. Pure.
 //! - [`pager`] is one job: which page is next, and whether an answer can be that page. Pure.
 //! - [`run`] executes jobs, within the rates.
+//! - [`repair`] makes jobs of gaps, and sees to it that they are done.
 //!
 //! Invariants: the page after one is asked for only when the writer says that one is durable, so a
 //! kill costs at most the pages on their way; an answer that cannot be the page asked for is never
@@ -15,4 +16,5 @@
 pub mod held;
 pub mod pager;
 pub mod plan;
+pub mod repair;
 pub mod run;

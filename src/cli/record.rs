@@ -16,6 +16,7 @@ use super::config::{Config, RawKeep};
 use super::signals::Signals;
 use super::{Failure, Outcome, VenueArgs, output, progress};
 use crate::ingest::buffers::SealRule;
+use crate::ingest::feed::Numbers;
 use crate::ingest::plan::{Selection, Way};
 use crate::ingest::progress::Progress;
 use crate::ingest::queue::{QueueLimits, Receiver, Sender, queue};
@@ -222,7 +223,7 @@ fn setup(
         max_age: (config.connection_age.0 > Duration::ZERO).then_some(config.connection_age.0),
         poll_every: config.markets_poll.0,
         list_patience: supervisor::LIST_PATIENCE,
-        next_session: writer.next_session(),
+        numbers: Arc::new(Numbers::starting_at(writer.next_session())),
         fallback: writer.listed(venue.name()),
         connector: Connector::new(Arc::new(Internet), Arc::clone(&tls), Arc::clone(&clock)),
         http,

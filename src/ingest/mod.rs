@@ -12,6 +12,7 @@ pub mod plan;
 pub mod presence;
 pub mod progress;
 pub mod queue;
+pub mod settle;
 pub mod stats;
 pub mod supervisor;
 pub mod unread;

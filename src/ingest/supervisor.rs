@@ -53,8 +53,8 @@ pub struct Setup {
     pub poll_every: Duration,
     /// How long the first list may take, all tries together.
     pub list_patience: Duration,
-    /// The first free session number.
-    pub next_session: i64,
+    /// Numbers for sessions.
+    pub numbers: Arc<Numbers>,
     /// The markets known from before, for when there is no list.
     pub fallback: Vec<Market>,
     /// What time it is.
@@ -101,7 +101,7 @@ pub async fn run(
     queue: Sender,
     stop: CancellationToken,
 ) -> Result<(), SupervisorError> {
-    let numbers = Numbers::starting_at(setup.next_session);
+    let numbers = Arc::clone(&setup.numbers);
     let clock = setup.clock.as_ref();
     let requests =
         Requests::open(setup.venue, &setup.rest_url, clock, &queue, numbers.next()).await?;
@@ -120,7 +120,7 @@ pub async fn run(
 async fn record(
     setup: Setup,
     queue: &Sender,
-    numbers: Numbers,
+    numbers: Arc<Numbers>,
     origin: Arc<Origin>,
     stop: CancellationToken,
 ) -> Result<(), SupervisorError> {

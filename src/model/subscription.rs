@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{Datelike as _, NaiveDate, NaiveTime};
+use chrono::{Datelike as _, Months, NaiveDate, NaiveTime};
 
 use super::market::Market;
 use super::time::{DAY_US, Timestamp};
@@ -85,10 +85,26 @@ impl CandleUnit {
         })
     }
 
-    /// When a candle that opens at `open` is over, at the latest.
+    /// When a candle that opens at `open` is over.
     #[must_use]
     pub fn end(self, open: Timestamp) -> Timestamp {
-        open.after(self.longest())
+        let months = match self {
+            Self::Mo1 => 1,
+            Self::Y1 => 12,
+            Self::S1
+            | Self::M1
+            | Self::M3
+            | Self::M5
+            | Self::M10
+            | Self::M15
+            | Self::M30
+            | Self::M60
+            | Self::M240
+            | Self::D1
+            | Self::W1 => return open.after(self.longest()),
+        };
+        let end = open.datetime().checked_add_months(Months::new(months));
+        end.map_or_else(|| open.after(self.longest()), Timestamp::from)
     }
 
     /// Start of the candle that `at` lies in. Days start at midnight UTC, weeks on Monday.

@@ -71,7 +71,7 @@ fn bench(
         max_age: None,
         poll_every: Duration::from_millis(20),
         list_patience: Duration::from_millis(700),
-        next_session: 7,
+        numbers: Arc::new(Numbers::starting_at(7)),
         fallback: Vec::new(),
         http: Http::new(&tls, Arc::clone(&budget), Arc::clone(&clock)).unwrap(),
         clock,

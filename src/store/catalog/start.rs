@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use smol_str::SmolStr;
 
-use super::jobs::job;
+use super::jobs::{UNFINISHED, unfinished};
 use super::read::{gap, session};
 use super::{Carry, Catalog, CatalogError, SessionRow};
 use crate::model::gap::Gap;
@@ -30,7 +30,7 @@ pub struct Start {
     pub carries: Vec<Carry>,
     /// The gaps that last, and those that wait for repair, by number.
     pub open_gaps: Vec<(i64, Gap)>,
-    /// The jobs that are not over, and those of gaps that wait for repair, by number.
+    /// The jobs that are not over, by number.
     pub jobs: Vec<Job>,
     /// Up to when each market of each stream was last proven live.
     pub proven: Vec<Proven>,
@@ -51,8 +51,8 @@ pub struct Proven {
     pub until: Timestamp,
 }
 
-const NEXT_SESSION: &str = "SELECT max(coalesce((SELECT max(id) FROM sessions), 0),
-    coalesce((SELECT max(id) FROM jobs), 0)) + 1";
+const NEXT_SESSION: &str = "SELECT coalesce(max(id), 0) + 1 FROM sessions";
+const NEXT_JOB: &str = "SELECT coalesce(max(id), 0) + 1 FROM jobs";
 const NEXT_GAP: &str = "SELECT coalesce(max(id), 0) + 1 FROM gaps";
 const POSITION: &str = "SELECT value FROM meta WHERE key = ?1";
 const CARRIES: &str = "SELECT venue, stream, market, state FROM carry";
@@ -63,15 +63,21 @@ const STILL_LIVE: &str = "SELECT live.venue, live.stream, live.market, sessions.
     FROM live JOIN sessions ON sessions.id = live.session
     WHERE live.to_us IS NULL AND sessions.proven_until IS NOT NULL";
 
-/// Those that are not over, and those that ended beside others of a gap which still waits.
-const JOBS: &str = "SELECT * FROM jobs WHERE state IN ('planned', 'running')
-    UNION SELECT jobs.* FROM gaps CROSS JOIN jobs ON jobs.gap = gaps.id
-    WHERE (gaps.to_us IS NULL OR gaps.state = 'open') AND jobs.gap IS NOT NULL ORDER BY id";
 
 /// All that a start asks.
 #[cfg(test)]
-pub(super) const QUERIES: [&str; 9] =
-    [NEXT_SESSION, NEXT_GAP, POSITION, CARRIES, OPEN_GAPS, UNCLOSED, PROVEN, STILL_LIVE, JOBS];
+pub(super) const QUERIES: [&str; 10] = [
+    NEXT_SESSION,
+    NEXT_JOB,
+    NEXT_GAP,
+    POSITION,
+    CARRIES,
+    OPEN_GAPS,
+    UNCLOSED,
+    PROVEN,
+    STILL_LIVE,
+    UNFINISHED,
+];
 
 impl Catalog {
     /// What a recorder needs to go on.
@@ -81,16 +87,16 @@ impl Catalog {
     /// When SQLite says no.
     pub fn start(&self) -> Result<Start, CatalogError> {
         self.read(|db| {
-            let number = |sql: &str| db.query_row(sql, [], |row| row.get(0));
+            let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
             let Position { next_segment, next_frame } = position(db)?;
             Ok(Start {
-                next_session: number(NEXT_SESSION)?,
+                next_session: number(NEXT_SESSION)?.max(number(NEXT_JOB)?),
                 next_gap: number(NEXT_GAP)?,
                 next_segment,
                 next_frame,
                 carries: carries(db)?,
                 open_gaps: open_gaps(db)?,
-                jobs: jobs(db)?,
+                jobs: unfinished(db)?,
                 proven: proven(db)?,
                 unclosed: unclosed(db)?,
             })
@@ -133,12 +139,6 @@ fn carries(db: &Connection) -> rusqlite::Result<Vec<Carry>> {
 fn open_gaps(db: &Connection) -> rusqlite::Result<Vec<(i64, Gap)>> {
     let mut sql = db.prepare(OPEN_GAPS)?;
     let rows = sql.query_map([], gap)?;
-    rows.collect()
-}
-
-fn jobs(db: &Connection) -> rusqlite::Result<Vec<Job>> {
-    let mut sql = db.prepare(JOBS)?;
-    let rows = sql.query_map([], job)?;
     rows.collect()
 }
 
