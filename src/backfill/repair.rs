@@ -195,7 +195,8 @@ impl Ledger<'_> {
                 free.insert(catalog.rows_since(self.venue.name(), stream, since)?);
             }
         }
-        let busy = |job: &Job| rows.get(&job.stream).and_then(|rows| rows.get(&job.market)).copied();
+        let busy =
+            |job: &Job| rows.get(&job.stream).and_then(|rows| rows.get(&job.market)).copied();
         jobs.sort_by_key(|job| (std::cmp::Reverse(busy(job).unwrap_or(0)), job.id));
         Ok(jobs)
     }

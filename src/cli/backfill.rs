@@ -32,7 +32,7 @@ use crate::model::event::Event;
 use crate::model::job::{Job, JobKind, JobState};
 use crate::model::market::Market;
 use crate::model::span::Span;
-use crate::model::time::Timestamp;
+use crate::model::time::{SECOND_US, Timestamp};
 use crate::net::clock::{Clock, SystemClock};
 use crate::net::http::Http;
 use crate::store::catalog::Catalog;
@@ -292,6 +292,7 @@ impl Asking {
             told,
             effort: Effort::default(),
         };
+        tokio::time::sleep(next_second(self.clock.now())).await;
         let (handing, handed) = mpsc::channel(HANDED_OVER);
         let hand_over = async move {
             for job in jobs {
@@ -326,6 +327,12 @@ fn jobs(venue: &dyn Venue, ground: &Ground, numbers: &Numbers) -> Vec<Job> {
         reached: None,
     });
     ground.resumed.iter().cloned().chain(planned).collect()
+}
+
+/// How long the current second lasts. A call that was killed in it may have used up its rate.
+fn next_second(now: Timestamp) -> Duration {
+    let into = now.micros().rem_euclid(SECOND_US);
+    Duration::from_micros(u64::try_from(SECOND_US - into).unwrap_or(0))
 }
 
 /// The list of markets, as far as it can be trusted: what it lacks may still have a past.

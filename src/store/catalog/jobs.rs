@@ -71,7 +71,8 @@ impl Catalog {
             WHERE venue = ?1 AND stream = ?2 AND hour >= ?3 GROUP BY market";
         self.read(|db| {
             let mut sql = db.prepare_cached(sql)?;
-            let rows = sql.query_map((venue, stream, since), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows =
+                sql.query_map((venue, stream, since), |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
         })
     }

@@ -63,7 +63,6 @@ const STILL_LIVE: &str = "SELECT live.venue, live.stream, live.market, sessions.
     FROM live JOIN sessions ON sessions.id = live.session
     WHERE live.to_us IS NULL AND sessions.proven_until IS NOT NULL";
 
-
 /// All that a start asks.
 #[cfg(test)]
 pub(super) const QUERIES: [&str; 10] = [
