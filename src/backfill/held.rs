@@ -124,7 +124,7 @@ mod tests {
         let spans = live.iter().filter_map(|(from, to)| Span::new(at(*from), at(*to))).collect();
         let key = (stream, Market::new("A-B"));
         let held = Held::of([(key, spans)].into(), jobs).spans(stream, &Market::new("A-B"));
-        let text = |at: Timestamp| format!("{}", at.micros() as f64 / 1e6);
+        let text = |at: Timestamp| at.since(Timestamp::default()).as_secs_f64().to_string();
         let found: Vec<String> =
             held.iter().map(|span| format!("{}-{}", text(span.from()), text(span.to()))).collect();
         assert_eq!(found.join(" "), expected, "{stream} {live:?} {jobs:?}");

@@ -179,13 +179,12 @@ async fn backfill(
             ended = &mut asked => Some(ended),
             () = signals.next() => None,
         };
-        let ended = match first {
-            Some(ended) => ended,
-            None => {
-                tracing::info!("stopping: a signal asks for it; pages on their way are taken in");
-                stop.cancel();
-                asked.await
-            }
+        let ended = if let Some(ended) = first {
+            ended
+        } else {
+            tracing::info!("stopping: a signal asks for it; pages on their way are taken in");
+            stop.cancel();
+            asked.await
         };
         ticking.cancel();
         drop(ticks.await);

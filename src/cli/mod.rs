@@ -108,8 +108,11 @@ enum Command {
     Sim(sim::SimArgs),
     /// Show what a data folder holds, and whether somebody records into it.
     Status,
-    /// List the gaps: what is missing, since when and why.
-    Gaps,
+    /// List the gaps: what is missing, since when and why; or close them.
+    Gaps {
+        #[command(subcommand)]
+        command: Option<gaps::GapsCommand>,
+    },
     /// List what is held, by market, stream and hour.
     Coverage,
     /// List the work on the past, with how far it is; end jobs, or have them go on.
@@ -170,7 +173,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Demo(args) => demo::run(args, config, &cli.common),
         Command::Sim(args) => sim::run(args),
         Command::Status => status::run(&config, json),
-        Command::Gaps => gaps::run(&config, json),
+        Command::Gaps { command } => gaps::run(command.as_ref(), config, json),
         Command::Coverage => coverage::run(&config, json),
         Command::Jobs { command } => jobs::run(command.as_ref(), &config, json),
         Command::Rebuild(args) => rebuild::run(args, &config, json),

@@ -8,15 +8,18 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use rustls::ClientConfig;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, RawKeep};
 use super::signals::Signals;
 use super::{Failure, Outcome, VenueArgs, output, progress};
+use crate::backfill;
+use crate::backfill::repair::{self, RepairError};
 use crate::ingest::buffers::SealRule;
 use crate::ingest::feed::Numbers;
+use crate::ingest::jobs::Told;
 use crate::ingest::plan::{Selection, Way};
 use crate::ingest::progress::Progress;
 use crate::ingest::queue::{QueueLimits, Receiver, Sender, queue};
@@ -51,6 +54,9 @@ pub(super) struct RecordArgs {
     /// Connections that carry the same subscriptions.
     #[arg(long, value_name = "N")]
     pub(super) lines: Option<u8>,
+    /// Leave gaps open: ask the REST server for nothing but the list of markets.
+    #[arg(long)]
+    pub(super) no_repair: bool,
 }
 
 pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<Outcome, Failure> {
@@ -62,6 +68,7 @@ pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<O
         config.streams.clone_from(streams);
     }
     config.lines = args.lines.unwrap_or(config.lines);
+    config.repair &= !args.no_repair;
     config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
     let runtime = runtime()?;
     let recorded = runtime.block_on(record(&config, args.duration));
@@ -146,10 +153,12 @@ pub(super) async fn record(
     let options = writer_options(config);
     let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
     let setup = setup(config, venue, selection, clock, &writer)?;
-    let watched = writer.progress();
+    let (watched, told) = (writer.progress(), writer.jobs());
     let (sender, receiver) = new_queue(config);
     let stop = CancellationToken::new();
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
+    let repairs = repairs(config, &setup, &sender, told);
+    let repairing = tokio::spawn(mend(repairs, stop.clone()));
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
     tracing::info!("recording into {}", config.data.display());
     let showing = tokio::spawn(progress::show(watched.clone()));
@@ -160,7 +169,7 @@ pub(super) async fn record(
     }
     stop.cancel();
     let ended = tokio::select! {
-        ended = finish(feeding, writing) => ended.map(|done| (done, Outcome::Done)),
+        ended = finish(feeding, repairing, writing) => ended.map(|done| (done, Outcome::Done)),
         () = signals.next() => {
             tracing::warn!("a second signal: giving up at once; the journal has what came");
             Ok((watched.borrow().clone(), Outcome::Interrupted))
@@ -239,6 +248,39 @@ async fn feed(setup: Setup, queue: Sender, stop: CancellationToken) -> Result<()
     supervisor::run(setup, queue, stop).await
 }
 
+/// Everything that repairs need.
+fn repairs(
+    config: &Config,
+    setup: &Setup,
+    queue: &Sender,
+    told: watch::Receiver<Arc<Told>>,
+) -> Option<repair::Setup> {
+    config.repair.then(|| repair::Setup {
+        run: backfill::run::Setup {
+            venue: setup.venue,
+            rest_url: setup.rest_url.clone(),
+            http: setup.http.clone(),
+            clock: Arc::clone(&setup.clock),
+            queue: queue.clone(),
+            told,
+            effort: repair::effort(None),
+        },
+        data: config.data.clone(),
+        numbers: Arc::clone(&setup.numbers),
+        settle: config.settle.0,
+    })
+}
+
+/// Closes gaps, where that is wanted. What goes wrong with it does not end the recording.
+async fn mend(repairs: Option<repair::Setup>, stop: CancellationToken) {
+    let Some(setup) = repairs else { return };
+    match repair::keep(setup, stop).await {
+        // Why the writer is gone, it says itself.
+        Ok(()) | Err(RepairError::NoWriter(_)) => {}
+        Err(error) => tracing::error!("gaps stay open until the next start: {error}"),
+    }
+}
+
 /// Runs the writer on a thread of its own. Its end asks everything else to end.
 pub(super) fn write_on_a_thread(
     writer: Writer,
@@ -262,9 +304,11 @@ pub(super) fn write_on_a_thread(
 /// Waits for the sessions to end, then for the writer to seal what they brought.
 async fn finish(
     feeding: JoinHandle<Result<(), SupervisorError>>,
+    repairing: JoinHandle<()>,
     writing: oneshot::Receiver<Result<Progress, WriterError>>,
 ) -> Result<Progress, Failure> {
     let fed = feeding.await.context("the sessions stopped working");
+    repairing.await.context("repairs stopped working")?;
     let written = writing.await.context("the writer stopped working");
     // What the disk says goes first: it is the cause when both fail.
     let progress = written??;

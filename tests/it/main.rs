@@ -32,6 +32,8 @@ mod recording;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod repair;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod source;

@@ -64,7 +64,8 @@ pub(super) async fn work(setup: Setup, board: Arc<Board>, job: Job) -> Result<()
         }
     };
     (work.job.state, work.job.error) = over;
-    if let Some(error) = &work.job.error {
+    // One that made no request only repeats what another one said.
+    if let (Some(error), true) = (&work.job.error, work.job.calls > 0) {
         let Job { id, stream, market, .. } = &work.job;
         tracing::warn!(id, "{stream} {market} of {span} was not had: {error}");
     }
@@ -148,7 +149,7 @@ impl Work {
     /// Hands a page over and waits until it is durable.
     async fn keep(&mut self, frame: Frame) -> Result<(), NoWriter> {
         (self.failures, self.backoff) = (0, Backoff::new());
-        if self.job.calls % TELL_EVERY == 0 {
+        if self.job.calls.is_multiple_of(TELL_EVERY) {
             self.tell().await?;
         }
         self.setup.queue.send(Event::Frame(frame)).await?;

@@ -85,6 +85,10 @@ pub(super) fn plan(venue: &dyn Venue, ground: &Ground, json: bool) -> Result<Out
 /// Says how a run begins.
 pub(super) fn begin(ground: &Ground, jobs: usize) {
     talk(ground);
+    if jobs == 0 {
+        tracing::info!("there is nothing to ask for");
+        return;
+    }
     let resumed = ground.resumed.len();
     tracing::info!("{jobs} jobs, {resumed} of them from before");
 }
@@ -193,9 +197,14 @@ pub(super) fn summary(venue: &dyn Venue, report: &Report, json: bool) -> Result<
         output::count(progress.retries),
         used.unwrap_or_default(),
     ));
+    let mut named: BTreeMap<(Stream, &Market, &str), usize> = BTreeMap::new();
     for one in &failed {
         let error = one.error.as_deref().unwrap_or("it did not say why");
-        output::talk(&format!("failed: {} {}: {error}", one.stream, one.market));
+        *named.entry((one.stream, &one.market, error)).or_default() += 1;
+    }
+    for ((stream, market, error), jobs) in named {
+        let times = if jobs > 1 { format!(" ({jobs} jobs)") } else { String::new() };
+        output::talk(&format!("failed: {stream} {market}: {error}{times}"));
     }
     if let Some(why) = &progress.gave_up {
         output::talk(&format!("gave up: {} does not answer: {why}", venue.name()));

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use smol_str::SmolStr;
 
-use super::jobs::{UNFINISHED, unfinished};
+#[cfg(test)]
+use super::jobs::UNFINISHED;
+use super::jobs::unfinished;
 use super::read::{gap, session};
 use super::{Carry, Catalog, CatalogError, SessionRow};
 use crate::model::gap::Gap;

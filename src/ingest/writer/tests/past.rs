@@ -246,7 +246,7 @@ fn a_page_is_told_once_it_is_durable_and_an_end_once_its_rows_can_be_read() {
         let jobs = writer.catalog.jobs(&Filter::default()).expect("jobs");
         jobs.first().map(|job| (job.state, job.rows))
     };
-    let mut step = |writer: &mut Writer, event| {
+    let step = |writer: &mut Writer, event| {
         writer.take(event).expect("taken");
         writer.catch_up().expect("caught up");
         let told = told.borrow().get(&JOB).copied().unwrap_or_default();
