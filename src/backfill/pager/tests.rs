@@ -68,14 +68,14 @@ fn page(stream: Stream, rows: &str) -> Vec<Record> {
 /// What is asked for after each page, up to `done`; or why the page is none.
 fn check(job: &Job, pages: &[(&str, &str)]) {
     let venue = venue::by_name("upbit").unwrap();
-    let mut pager = Pager::new(job);
+    let mut walk = Pager::new(job);
     for (index, (rows, expected)) in pages.iter().enumerate() {
-        let asked = pager.ask(venue, "", at(NOW)).unwrap();
-        let outcome = pager.take(&asked, &page(job.stream, rows));
+        let asked = walk.ask(venue, "", at(NOW)).unwrap();
+        let outcome = walk.take(&asked, &page(job.stream, rows));
         let found = match outcome {
             Err(error) => error.to_string(),
-            Ok(()) if pager.is_done() => "done".to_owned(),
-            Ok(()) => pager.ask(venue, "", at(NOW)).unwrap().request.url,
+            Ok(()) if walk.is_done() => "done".to_owned(),
+            Ok(()) => walk.ask(venue, "", at(NOW)).unwrap().request.url,
         };
         let ends = found.ends_with(expected) || found.contains(expected) && expected.contains(' ');
         assert!(ends, "page {index} of {job:?}: {found}, not {expected}");

@@ -83,7 +83,7 @@ async fn writer(mut events: Receiver, told: watch::Sender<Arc<Told>>) -> BTreeMa
     let mut batch = Vec::new();
     while events.recv_batch_async(&mut batch, 16).await {
         for event in batch.drain(..) {
-            let id = match event {
+            let id = match &event {
                 Event::Job(job) => {
                     jobs.insert(job.id, job.clone());
                     job.id
@@ -96,7 +96,12 @@ async fn writer(mut events: Receiver, told: watch::Sender<Arc<Told>>) -> BTreeMa
                     });
                     id
                 }
-                other => panic!("{other:?}"),
+                Event::SessionOpened(_)
+                | Event::Served { .. }
+                | Event::Unserved { .. }
+                | Event::Alive { .. }
+                | Event::SessionClosed(_)
+                | Event::Tick(_) => panic!("{event:?}"),
             };
             told.send_modify(|told| {
                 Arc::make_mut(told).entry(id).or_default();
@@ -143,7 +148,7 @@ async fn ran(
     Ran { jobs, progress, asked }
 }
 
-const QUICK: Effort = Effort { at_once: 1, tries: 2, patience: Some(Duration::from_secs(60)) };
+const QUICK: Effort = Effort { at_once: 1, tries: 2, patience: Some(Duration::from_mins(1)) };
 
 #[tokio::test]
 async fn pages_follow_each_other_and_nothing_is_asked_twice() {

@@ -29,15 +29,15 @@ pub(super) async fn work(setup: Setup, board: Arc<Board>, job: Job) -> Result<()
     // The catalog knows a job before it knows pages of it.
     let mut news = setup.told.clone();
     let known = news.wait_for(|jobs| jobs.contains_key(&job.id)).await;
-    let pages = known.map(|jobs| jobs.get(&job.id).map_or(0, |told| told.pages));
-    let pages = pages.map_err(|_| NoWriter)?;
+    let durable = known.map(|jobs| jobs.get(&job.id).map_or(0, |told| told.pages));
+    let durable = durable.map_err(|_| NoWriter)?;
     let mut pager = Pager::new(&job);
     let span = job.span;
     let mut work = Work {
         setup,
         board,
         job,
-        pages,
+        pages: durable,
         failures: 0,
         since: Duration::ZERO,
         backoff: Backoff::new(),
