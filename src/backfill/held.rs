@@ -21,8 +21,7 @@ impl Held {
     ///
     /// When the catalog cannot be read.
     pub fn read(catalog: &Catalog, venue: &str, span: Span) -> Result<Self, CatalogError> {
-        let filter =
-            Filter { venue: Some(venue.into()), within: Some(span), ..Filter::default() };
+        let filter = Filter { venue: Some(venue.into()), within: Some(span), ..Filter::default() };
         let mut live = catalog.proven(&filter)?;
         for (_, gap) in catalog.gaps(&filter)? {
             let to = gap.to.unwrap_or(Timestamp::MAX);
@@ -55,6 +54,11 @@ impl Held {
         Self(held)
     }
 
+    /// Counts `span` as held.
+    pub fn insert(&mut self, stream: Stream, market: &Market, span: Span) {
+        self.0.entry((stream, market.clone())).or_default().insert(span);
+    }
+
     /// What is held of one market of one stream.
     #[must_use]
     pub fn spans(&self, stream: Stream, market: &Market) -> Spans {
@@ -65,9 +69,7 @@ impl Held {
 /// The part of `span` in which candles lie as a whole. The first of them open at its beginning.
 fn whole_units(stream: Stream, span: Span) -> Option<Span> {
     match stream {
-        Stream::Candle(unit) => {
-            Span::new(unit.opening_from(span.from()), unit.opening(span.to()))
-        }
+        Stream::Candle(unit) => Span::new(unit.opening_from(span.from()), unit.opening(span.to())),
         Stream::Trade
         | Stream::Orderbook
         | Stream::Ticker
@@ -122,7 +124,7 @@ mod tests {
         let spans = live.iter().filter_map(|(from, to)| Span::new(at(*from), at(*to))).collect();
         let key = (stream, Market::new("A-B"));
         let held = Held::of([(key, spans)].into(), jobs).spans(stream, &Market::new("A-B"));
-        let text = |at: Timestamp| format!("{}", at.micros() as f64 / 1e6);
+        let text = |at: Timestamp| at.since(Timestamp::default()).as_secs_f64().to_string();
         let found: Vec<String> =
             held.iter().map(|span| format!("{}-{}", text(span.from()), text(span.to()))).collect();
         assert_eq!(found.join(" "), expected, "{stream} {live:?} {jobs:?}");

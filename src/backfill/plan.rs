@@ -62,6 +62,8 @@ pub struct Planned {
     pub market: Market,
     /// Which times.
     pub span: Span,
+    /// Pages with rows to expect.
+    pub pages: u64,
     /// Requests to expect.
     pub calls: u64,
     /// Rows to expect: of candles at most so many, of trades about.
@@ -148,14 +150,17 @@ fn clip(wish: &Wish<'_>, stream: Stream, lost: &mut Vec<Lost>) -> Option<Span> {
         return None;
     };
     let settled = wish.now.before(wish.settle);
-    let (first, end): (fn(Stream, Timestamp) -> Timestamp, _) = (first_unit, match stream {
-        Stream::Candle(unit) => unit.opening(settled),
-        Stream::Trade
-        | Stream::Orderbook
-        | Stream::Ticker
-        | Stream::Instrument
-        | Stream::Unread => settled,
-    });
+    let (first, end): (fn(Stream, Timestamp) -> Timestamp, _) = (
+        first_unit,
+        match stream {
+            Stream::Candle(unit) => unit.opening(settled),
+            Stream::Trade
+            | Stream::Orderbook
+            | Stream::Ticker
+            | Stream::Instrument
+            | Stream::Unread => settled,
+        },
+    );
     let mut from = first(stream, wish.span.from());
     let to = first(stream, wish.span.to()).min(end);
     if let Some(earliest) = history.earliest(wish.now)
@@ -233,7 +238,7 @@ fn planned(wish: &Wish<'_>, stream: Stream, market: &Market, span: Span) -> Plan
     let pages = rows.div_ceil(rows_per_page(wish, stream)).max(1);
     // The last page of a day of trades is one without rows.
     let end = u64::from(!matches!(stream, Stream::Candle(_)));
-    Planned { stream, market: market.clone(), span, calls: pages + end, rows }
+    Planned { stream, market: market.clone(), span, pages, calls: pages + end, rows }
 }
 
 /// Pages of a span of candles, where all of their windows exist; one where that cannot be known.

@@ -34,11 +34,7 @@ pub(super) fn zone(text: &str) -> Result<FixedOffset, String> {
 /// # Errors
 ///
 /// What to write instead.
-pub(super) fn instant(
-    text: &str,
-    zone: FixedOffset,
-    now: Timestamp,
-) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str, zone: FixedOffset, now: Timestamp) -> Result<Timestamp, String> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("now") {
         return Ok(now);
@@ -47,13 +43,16 @@ pub(super) fn instant(
         return Ok(at);
     }
     let day = text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN));
-    let times = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f"];
+    let times =
+        ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f"];
     let time = || times.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
     if let Some(local) = day.ok().or_else(time) {
         let at = local.and_local_timezone(zone).single();
         return at.map(|at| at.to_utc().into()).ok_or_else(|| format!("{text:?}: {FORMS}"));
     }
-    humantime::parse_duration(text).map(|ago| now.before(ago)).map_err(|_| format!("{text:?}: {FORMS}"))
+    humantime::parse_duration(text)
+        .map(|ago| now.before(ago))
+        .map_err(|_| format!("{text:?}: {FORMS}"))
 }
 
 #[cfg(test)]
@@ -64,7 +63,10 @@ mod tests {
         let now = "2026-11-21T12:00:00Z".parse().unwrap();
         let found = zone(timezone).and_then(|zone| instant(text, zone, now));
         let found = found.map_or_else(|error| error, |at| at.to_string());
-        assert!(found == expected || (found.contains(expected) && expected.contains(' ')), "{text} {timezone}: {found}");
+        assert!(
+            found == expected || (found.contains(expected) && expected.contains(' ')),
+            "{text} {timezone}: {found}"
+        );
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! whatever can wait after whatever cannot; nothing starts while the host has told us to wait.
 //! Hosts are told apart by name alone, because venues count by our address and not by their port.
 
-use std::num::NonZeroU32;
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -163,7 +163,8 @@ impl Budget {
             Answer::Served { remaining } => {
                 pace.hold.lock_now().times = 0;
                 host.block.lock_now().times = 0;
-                if remaining == Some(0) {
+                // Another one may be on its way already.
+                if remaining.is_some_and(|left| left <= 1) {
                     let until = pace.full(now).unwrap_or_else(|| now + self.next_second());
                     pace.hold.lock_now().at_least(until);
                 }
@@ -302,17 +303,23 @@ impl Drop for Waiting<'_> {
 #[derive(Debug, Default)]
 struct Hold {
     until: Duration,
+    begun: Duration,
     times: u32,
 }
 
 impl Hold {
-    /// The host said it again: wait as long as it told, or twice as long as the last time.
+    /// The host said it again: wait as long as it told, or twice as long as the last time. What was
+    /// on its way when it said so first is told the same, and doubles nothing.
     fn again(&mut self, now: Duration, told: Option<Duration>, first: Duration, cap: Duration) {
-        let doubled = first.saturating_mul(2_u32.saturating_pow(self.times)).min(cap);
-        self.times = self.times.saturating_add(1);
+        let times = if now < self.until { self.times.saturating_sub(1) } else { self.times };
+        let doubled = first.saturating_mul(2_u32.saturating_pow(times)).min(cap);
+        self.times = times.saturating_add(1);
         // What is told is kept to, but not where it cannot be meant.
         let told = told.map(|told| told.clamp(first.min(TOLD_FLOOR), TOLD_CAP));
-        self.at_least(now + told.unwrap_or(doubled));
+        // Of several that were on their way, the first began the wait.
+        let begun = if now < self.until && told.is_none() { self.begun } else { now };
+        self.begun = begun;
+        self.at_least(begun + told.unwrap_or(doubled));
     }
 
     fn at_least(&mut self, until: Duration) {

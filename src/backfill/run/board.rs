@@ -60,7 +60,7 @@ impl Progress {
     pub fn rate_used(&self, per_second: u32) -> Option<f64> {
         let busy = self.groups.values().max_by_key(|(calls, ..)| *calls);
         let (calls, first, last) = busy.filter(|(calls, ..)| *calls > 1)?;
-        let allowed = (*last - *first).as_secs_f64() * f64::from(per_second);
+        let allowed = last.saturating_sub(*first).as_secs_f64() * f64::from(per_second);
         let made = u32::try_from(calls - 1).map_or(f64::INFINITY, f64::from);
         Some(made / allowed.max(f64::MIN_POSITIVE))
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::pager::Pager;
+use super::Setup;
 use super::answer::{self, Refusal};
 use super::board::{Board, Bottom};
-use super::Setup;
 use crate::ingest::queue::NoWriter;
 use crate::model::event::Event;
 use crate::model::frame::Frame;
@@ -27,14 +27,21 @@ pub(super) fn first_page(setup: &Setup, job: &Job) -> Option<PastPage> {
 /// Works on `job` until it is over, or the run stops.
 pub(super) async fn work(setup: Setup, board: Arc<Board>, job: Job) -> Result<(), NoWriter> {
     // The catalog knows a job before it knows pages of it.
-    let mut told = setup.told.clone();
-    let known = told.wait_for(|jobs| jobs.contains_key(&job.id)).await;
-    let pages = known.map(|jobs| jobs.get(&job.id).map_or(0, |told| told.pages));
-    let pages = pages.map_err(|_| NoWriter)?;
+    let mut news = setup.told.clone();
+    let known = news.wait_for(|jobs| jobs.contains_key(&job.id)).await;
+    let durable = known.map(|jobs| jobs.get(&job.id).map_or(0, |told| told.pages));
+    let durable = durable.map_err(|_| NoWriter)?;
     let mut pager = Pager::new(&job);
     let span = job.span;
-    let mut work =
-        Work { setup, board, job, pages, failures: 0, since: Duration::ZERO, backoff: Backoff::new() };
+    let mut work = Work {
+        setup,
+        board,
+        job,
+        pages: durable,
+        failures: 0,
+        since: Duration::ZERO,
+        backoff: Backoff::new(),
+    };
     if work.board.stop.is_cancelled() {
         return Ok(());
     }
@@ -57,7 +64,8 @@ pub(super) async fn work(setup: Setup, board: Arc<Board>, job: Job) -> Result<()
         }
     };
     (work.job.state, work.job.error) = over;
-    if let Some(error) = &work.job.error {
+    // One that made no request only repeats what another one said.
+    if let (Some(error), true) = (&work.job.error, work.job.calls > 0) {
         let Job { id, stream, market, .. } = &work.job;
         tracing::warn!(id, "{stream} {market} of {span} was not had: {error}");
     }
@@ -141,15 +149,14 @@ impl Work {
     /// Hands a page over and waits until it is durable.
     async fn keep(&mut self, frame: Frame) -> Result<(), NoWriter> {
         (self.failures, self.backoff) = (0, Backoff::new());
-        if self.job.calls % TELL_EVERY == 0 {
+        if self.job.calls.is_multiple_of(TELL_EVERY) {
             self.tell().await?;
         }
         self.setup.queue.send(Event::Frame(frame)).await?;
         self.pages += 1;
         let (id, pages) = (self.job.id, self.pages);
-        let durable = self.setup.told.wait_for(|jobs| {
-            jobs.get(&id).is_some_and(|told| told.pages >= pages)
-        });
+        let durable =
+            self.setup.told.wait_for(|jobs| jobs.get(&id).is_some_and(|told| told.pages >= pages));
         durable.await.map(drop).map_err(|_| NoWriter)
     }
 

@@ -101,6 +101,7 @@ async fn what_the_host_says_is_kept_to() {
     for (name, answers, holds) in TABLE {
         let budget = budget();
         for (what, answer) in *answers {
+            tokio::time::advance(budget.held("venue", *what)).await;
             budget.answered("venue", *what, *answer);
         }
         let uses =
@@ -121,7 +122,8 @@ async fn what_the_host_says_is_kept_to() {
 async fn a_user_that_gives_up_does_not_keep_the_turn() {
     let budget = budget();
     budget.answered("venue", TRADES, Answer::TooMany { told: Some(Duration::from_secs(5)) });
-    let given_up = tokio::time::timeout(Duration::from_secs(1), budget.wait("venue", TRADES, Urgency::Now));
+    let given_up =
+        tokio::time::timeout(Duration::from_secs(1), budget.wait("venue", TRADES, Urgency::Now));
     assert!(given_up.await.is_err());
     assert_eq!(passes(&budget, "venue", TRADES, 1).await, [4_000]);
 }
@@ -161,4 +163,24 @@ async fn a_second_that_we_filled_alone_is_not_waited_for() {
     budget.answered("venue", TRADES, Answer::Served { remaining: Some(0) });
     let held = budget.held("venue", TRADES);
     assert!(held < Duration::from_millis(102), "{held:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_on_its_way_doubles_nothing() {
+    for (answer, hold) in [
+        (Answer::Blocked { told: None }, 60_000),
+        (Answer::Blocked { told: Some(Duration::from_secs(10)) }, 10_010),
+        (Answer::TooMany { told: None }, 1_500),
+    ] {
+        let budget = budget();
+        budget.answered("venue", TRADES, answer);
+        for _ in 0..7 {
+            budget.answered("venue", TRADES, answer);
+        }
+        tokio::time::advance(Duration::from_millis(10)).await;
+        budget.answered("venue", TRADES, answer);
+        let held = budget.held("venue", TRADES) + Duration::from_millis(10);
+        assert_eq!(held, Duration::from_millis(hold), "{answer:?}");
+        tokio::time::advance(Duration::from_millis(990)).await;
+    }
 }

@@ -66,9 +66,14 @@ impl Catalog {
     /// # Errors
     ///
     /// When SQLite says no.
-    pub fn proven(&self, filter: &Filter) -> Result<BTreeMap<(Stream, Market), Spans>, CatalogError> {
+    pub fn proven(
+        &self,
+        filter: &Filter,
+    ) -> Result<BTreeMap<(Stream, Market), Spans>, CatalogError> {
         let live = self.live(filter)?.into_iter();
-        Ok(live.filter_map(|((_, stream, market), spans)| Some(((stream, market?), spans))).collect())
+        Ok(live
+            .filter_map(|((_, stream, market), spans)| Some(((stream, market?), spans)))
+            .collect())
     }
 
     /// The spans proven live, united over sessions.

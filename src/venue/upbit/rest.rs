@@ -43,27 +43,21 @@ pub fn candle_page(base: &str, unit: CandleUnit, ask: &PastAsk<'_>) -> Option<Pa
 #[must_use]
 pub fn trade_page(base: &str, ask: &PastAsk<'_>) -> Option<PastPage> {
     let today = ask.now.day();
-    let latest = if ask.id.is_some() {
-        ask.before
-    } else {
-        ask.before.before(Duration::from_micros(1))
-    };
+    let latest =
+        if ask.id.is_some() { ask.before } else { ask.before.before(Duration::from_micros(1)) };
     let day = latest.day().min(today);
     let days_ago = u16::try_from((today.micros() - day.micros()) / DAY_US).ok();
     let days_ago = days_ago.filter(|days| *days <= TRADE_DAYS)?;
     let within = Span::new(day, day.after(DAY))?;
+    let end = whole_second(ask.before);
     let before = match ask.id {
         Some(id) => TradesBefore::Id(id),
-        None if ask.before >= within.to() || ask.before >= ask.now => TradesBefore::End,
+        // The last second of a day ends with the day.
+        None if end >= within.to() || ask.before >= ask.now => TradesBefore::End,
         None => {
-            let into = whole_second(ask.before).since(day).as_secs();
-            u32::try_from(into).map_or(TradesBefore::End, TradesBefore::Second)
+            let second = u32::try_from(end.since(day).as_secs());
+            second.map_or(TradesBefore::End, TradesBefore::Second)
         }
-    };
-    // The last second of a day ends with the day.
-    let before = match before {
-        TradesBefore::Second(86_400..) => TradesBefore::End,
-        before => before,
     };
     let request = trades(base, ask.market, days_ago, before);
     Some(PastPage { request, within, rows: TRADES_PER_PAGE })
