@@ -1,8 +1,9 @@
 //! Veritape records what a market said, keeps it safe, and can say what is missing.
 //!
-//! In reading order: `model`, `venue`, `store`, `net`, `ingest`, `maintain`, `sim`, `cli`; a module uses those
-//! before it only.
+//! In reading order: `model`, `venue`, `store`, `net`, `ingest`, `backfill`, `maintain`, `sim`, `cli`; a
+//! module uses those before it only.
 
+pub mod backfill;
 pub mod cli;
 pub mod ingest;
 pub mod maintain;

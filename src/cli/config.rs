@@ -32,6 +32,7 @@ pub struct Config {
     #[serde(serialize_with = "exactly")]
     pub(super) buffer_bytes: ByteSize,
     pub(super) settle: Span,
+    pub(super) repair: bool,
     pub(super) sync_interval: Span,
     pub(super) disk_full_grace: Span,
     pub(super) journal: JournalCompression,
@@ -121,6 +122,7 @@ impl Default for Config {
             rotate: Span(Duration::from_mins(1)),
             buffer_bytes: ByteSize::mib(64),
             settle: Span(Duration::from_secs(5)),
+            repair: true,
             sync_interval: Span(Duration::from_millis(100)),
             disk_full_grace: Span(Duration::from_mins(1)),
             journal: JournalCompression::Zstd,

@@ -1,16 +1,40 @@
 //! `gaps`: what is missing.
 
+mod repair;
+
 use std::time::Duration;
 
+use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::config::Config;
 use super::output::{self, Align};
 use super::{Failure, Outcome, status};
 use crate::model::gap::{Gap, GapState};
+use crate::model::market::Source;
 
-pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
-    let gaps = status::gaps(&status::open(config)?)?;
+#[derive(Debug, Subcommand)]
+pub(super) enum GapsCommand {
+    /// Close the gaps that can be closed, by REST, and say what became of each.
+    Repair(repair::RepairArgs),
+}
+
+pub(super) fn run(
+    command: Option<&GapsCommand>,
+    config: Config,
+    as_json: bool,
+) -> Result<Outcome, Failure> {
+    if let Some(GapsCommand::Repair(args)) = command {
+        return repair::run(args, config, as_json);
+    }
+    let gaps = status::gaps(&status::open(&config)?)?;
+    show(&gaps, as_json)?;
+    let open = gaps.iter().any(|gap| gap.state == GapState::Open);
+    Ok(if open { Outcome::Incomplete } else { Outcome::Done })
+}
+
+/// Prints gaps.
+fn show(gaps: &[Gap], as_json: bool) -> Result<(), Failure> {
     if as_json {
         output::json(&json!({ "gaps": gaps.iter().map(document).collect::<Vec<Value>>() }))?;
     } else {
@@ -21,12 +45,12 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
             ("lasts", Align::Right),
             ("cause", Align::Left),
             ("state", Align::Left),
+            ("rows", Align::Right),
             ("detail", Align::Left),
         ];
         output::table(&head, gaps.iter().map(line).collect(), "no gaps")?;
     }
-    let open = gaps.iter().any(|gap| gap.state == GapState::Open);
-    Ok(if open { Outcome::Incomplete } else { Outcome::Done })
+    Ok(())
 }
 
 fn document(gap: &Gap) -> Value {
@@ -39,6 +63,7 @@ fn document(gap: &Gap) -> Value {
         "cause": gap.cause.as_str(),
         "state": gap.state.as_str(),
         "rows_repaired": gap.rows_repaired,
+        "source": gap.source.map(Source::as_str),
         "duration_s": gap.to.map(|to| to.since(gap.from).as_secs_f64()),
         "detail": gap.detail,
     })
@@ -59,6 +84,7 @@ fn line(gap: &Gap) -> Vec<String> {
         lasts,
         gap.cause.to_string(),
         gap.state.to_string(),
+        output::count(gap.rows_repaired),
         gap.detail.clone(),
     ]
 }

@@ -1,10 +1,12 @@
 //! The command line: the only place that reads configuration, prints and exits.
 
+mod backfill;
 mod config;
 mod config_command;
 mod coverage;
 mod demo;
 mod gaps;
+mod jobs;
 mod output;
 mod progress;
 mod rebuild;
@@ -14,6 +16,7 @@ mod sim;
 mod status;
 mod telemetry;
 mod views;
+mod when;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -97,16 +100,26 @@ struct VenueArgs {
 enum Command {
     /// Record live data until SIGINT, SIGTERM or --for.
     Record(record::RecordArgs),
+    /// Ask a venue for its past: what is missing of a range, or what an earlier call left to do.
+    Backfill(backfill::BackfillArgs),
     /// Record from a simulated venue on this machine, and show what lies on disk.
     Demo(demo::DemoArgs),
     /// Run the simulated venue alone.
     Sim(sim::SimArgs),
     /// Show what a data folder holds, and whether somebody records into it.
     Status,
-    /// List the gaps: what is missing, since when and why.
-    Gaps,
+    /// List the gaps: what is missing, since when and why; or close them.
+    Gaps {
+        #[command(subcommand)]
+        command: Option<gaps::GapsCommand>,
+    },
     /// List what is held, by market, stream and hour.
     Coverage,
+    /// List the work on the past, with how far it is; end jobs, or have them go on.
+    Jobs {
+        #[command(subcommand)]
+        command: Option<jobs::JobsCommand>,
+    },
     /// Make Parquet again from kept raw frames.
     Rebuild(rebuild::RebuildArgs),
     /// Print `CREATE VIEW` statements that show the data folder to DuckDB.
@@ -156,11 +169,13 @@ fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
     let json = cli.common.json;
     match &cli.command {
         Command::Record(args) => record::run(args, config, json),
+        Command::Backfill(args) => backfill::run(args, config, json),
         Command::Demo(args) => demo::run(args, config, &cli.common),
         Command::Sim(args) => sim::run(args),
         Command::Status => status::run(&config, json),
-        Command::Gaps => gaps::run(&config, json),
+        Command::Gaps { command } => gaps::run(command.as_ref(), config, json),
         Command::Coverage => coverage::run(&config, json),
+        Command::Jobs { command } => jobs::run(command.as_ref(), &config, json),
         Command::Rebuild(args) => rebuild::run(args, &config, json),
         Command::Views => views::run(&config),
         Command::Config { command } => config_command::run(command, &cli.common),

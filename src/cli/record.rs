@@ -6,16 +6,21 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use rustls::ClientConfig;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, RawKeep};
 use super::signals::Signals;
 use super::{Failure, Outcome, VenueArgs, output, progress};
+use crate::backfill;
+use crate::backfill::repair::{self, RepairError};
 use crate::ingest::buffers::SealRule;
-use crate::ingest::plan::Selection;
+use crate::ingest::feed::Numbers;
+use crate::ingest::jobs::Told;
+use crate::ingest::plan::{Selection, Way};
 use crate::ingest::progress::Progress;
 use crate::ingest::queue::{QueueLimits, Receiver, Sender, queue};
 use crate::ingest::stats::Stats;
@@ -49,6 +54,9 @@ pub(super) struct RecordArgs {
     /// Connections that carry the same subscriptions.
     #[arg(long, value_name = "N")]
     pub(super) lines: Option<u8>,
+    /// Leave gaps open: ask the REST server for nothing but the list of markets.
+    #[arg(long)]
+    pub(super) no_repair: bool,
 }
 
 pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<Outcome, Failure> {
@@ -60,6 +68,7 @@ pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<O
         config.streams.clone_from(streams);
     }
     config.lines = args.lines.unwrap_or(config.lines);
+    config.repair &= !args.no_repair;
     config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
     let runtime = runtime()?;
     let recorded = runtime.block_on(record(&config, args.duration));
@@ -103,7 +112,7 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
 }
 
 /// Refuses an address that can never be reached: trying again would not help it.
-fn check_addresses(config: &Config) -> Result<(), Failure> {
+pub(super) fn check_addresses(config: &Config) -> Result<(), Failure> {
     if let Some(url) = &config.ws_url {
         connect::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
     }
@@ -115,7 +124,7 @@ fn check_addresses(config: &Config) -> Result<(), Failure> {
 
 /// What the settings ask for.
 fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
-    Selection::parse(venue, &config.markets, &config.streams)
+    Selection::parse(venue, Way::Live, &config.markets, &config.streams)
         .map_err(|error| Failure::Usage(error.into()))
 }
 
@@ -144,13 +153,12 @@ pub(super) async fn record(
     let options = writer_options(config);
     let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
     let setup = setup(config, venue, selection, clock, &writer)?;
-    let watched = writer.progress();
-    let (sender, receiver) = queue(QueueLimits {
-        events: config.queue_frames,
-        bytes: u32::try_from(config.queue_bytes.as_u64()).unwrap_or(u32::MAX),
-    });
+    let (watched, told) = (writer.progress(), writer.jobs());
+    let (sender, receiver) = new_queue(config);
     let stop = CancellationToken::new();
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
+    let repairs = repairs(config, &setup, &sender, told);
+    let repairing = tokio::spawn(mend(repairs, stop.clone()));
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
     tracing::info!("recording into {}", config.data.display());
     let showing = tokio::spawn(progress::show(watched.clone()));
@@ -161,7 +169,7 @@ pub(super) async fn record(
     }
     stop.cancel();
     let ended = tokio::select! {
-        ended = finish(feeding, writing) => ended.map(|done| (done, Outcome::Done)),
+        ended = finish(feeding, repairing, writing) => ended.map(|done| (done, Outcome::Done)),
         () = signals.next() => {
             tracing::warn!("a second signal: giving up at once; the journal has what came");
             Ok((watched.borrow().clone(), Outcome::Interrupted))
@@ -169,6 +177,40 @@ pub(super) async fn record(
     };
     showing.abort();
     ended
+}
+
+/// What everything that talks to a venue shares.
+pub(super) struct Network {
+    pub(super) budget: Arc<Budget>,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) http: Http,
+}
+
+/// The way to `venue`, within its rates.
+pub(super) fn network(
+    config: &Config,
+    venue: &dyn Venue,
+    clock: &Arc<dyn Clock>,
+) -> Result<Network, Failure> {
+    let limits = venue.limits();
+    let rates = Rates {
+        connects_per_second: limits.connects_per_second,
+        requests_per_second: limits.requests_per_second,
+        block: limits.block,
+    };
+    let budget = Arc::new(Budget::new(Arc::clone(clock), rates));
+    let tls = tls::client_config(config.ca_file.as_deref())
+        .map_err(|error| Failure::Usage(error.into()))?;
+    let http = Http::new(&tls, Arc::clone(&budget), Arc::clone(clock))?;
+    Ok(Network { budget, tls, http })
+}
+
+/// The queue to the writer.
+pub(super) fn new_queue(config: &Config) -> (Sender, Receiver) {
+    queue(QueueLimits {
+        events: config.queue_frames,
+        bytes: u32::try_from(config.queue_bytes.as_u64()).unwrap_or(u32::MAX),
+    })
 }
 
 /// Everything that the sessions need.
@@ -179,15 +221,7 @@ fn setup(
     clock: Arc<dyn Clock>,
     writer: &Writer,
 ) -> Result<Setup, Failure> {
-    let limits = venue.limits();
-    let rates = Rates {
-        connects_per_second: limits.connects_per_second,
-        requests_per_second: limits.requests_per_second,
-        block: limits.block,
-    };
-    let budget = Arc::new(Budget::new(Arc::clone(&clock), rates));
-    let tls = tls::client_config(config.ca_file.as_deref())
-        .map_err(|error| Failure::Usage(error.into()))?;
+    let Network { budget, tls, http } = network(config, venue, &clock)?;
     let own = venue.endpoints();
     Ok(Setup {
         venue,
@@ -198,10 +232,10 @@ fn setup(
         max_age: (config.connection_age.0 > Duration::ZERO).then_some(config.connection_age.0),
         poll_every: config.markets_poll.0,
         list_patience: supervisor::LIST_PATIENCE,
-        next_session: writer.next_session(),
+        numbers: Arc::new(Numbers::starting_at(writer.next_session())),
         fallback: writer.listed(venue.name()),
         connector: Connector::new(Arc::new(Internet), Arc::clone(&tls), Arc::clone(&clock)),
-        http: Http::new(&tls, Arc::clone(&budget), Arc::clone(&clock))?,
+        http,
         clock,
         budget,
         stats: Arc::new(Stats::default()),
@@ -214,8 +248,41 @@ async fn feed(setup: Setup, queue: Sender, stop: CancellationToken) -> Result<()
     supervisor::run(setup, queue, stop).await
 }
 
+/// Everything that repairs need.
+fn repairs(
+    config: &Config,
+    setup: &Setup,
+    queue: &Sender,
+    told: watch::Receiver<Arc<Told>>,
+) -> Option<repair::Setup> {
+    config.repair.then(|| repair::Setup {
+        run: backfill::run::Setup {
+            venue: setup.venue,
+            rest_url: setup.rest_url.clone(),
+            http: setup.http.clone(),
+            clock: Arc::clone(&setup.clock),
+            queue: queue.clone(),
+            told,
+            effort: repair::effort(None),
+        },
+        data: config.data.clone(),
+        numbers: Arc::clone(&setup.numbers),
+        settle: config.settle.0,
+    })
+}
+
+/// Closes gaps, where that is wanted. What goes wrong with it does not end the recording.
+async fn mend(repairs: Option<repair::Setup>, stop: CancellationToken) {
+    let Some(setup) = repairs else { return };
+    match repair::keep(setup, stop).await {
+        // Why the writer is gone, it says itself.
+        Ok(()) | Err(RepairError::NoWriter(_)) => {}
+        Err(error) => tracing::error!("gaps stay open until the next start: {error}"),
+    }
+}
+
 /// Runs the writer on a thread of its own. Its end asks everything else to end.
-fn write_on_a_thread(
+pub(super) fn write_on_a_thread(
     writer: Writer,
     receiver: Receiver,
     stop: CancellationToken,
@@ -237,9 +304,11 @@ fn write_on_a_thread(
 /// Waits for the sessions to end, then for the writer to seal what they brought.
 async fn finish(
     feeding: JoinHandle<Result<(), SupervisorError>>,
+    repairing: JoinHandle<()>,
     writing: oneshot::Receiver<Result<Progress, WriterError>>,
 ) -> Result<Progress, Failure> {
     let fed = feeding.await.context("the sessions stopped working");
+    repairing.await.context("repairs stopped working")?;
     let written = writing.await.context("the writer stopped working");
     // What the disk says goes first: it is the cause when both fail.
     let progress = written??;
@@ -257,7 +326,7 @@ async fn after(duration: Option<Duration>) {
     }
 }
 
-fn writer_options(config: &Config) -> WriterOptions {
+pub(super) fn writer_options(config: &Config) -> WriterOptions {
     let raw = Paths::new(&config.data).raw_root();
     WriterOptions {
         seal: SealRule {

@@ -35,6 +35,9 @@ pub(super) struct SimArgs {
     /// Write every trade that was told to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
+    /// Write every REST request that came to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    calls: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &SimArgs) -> Result<Outcome, Failure> {
@@ -65,6 +68,7 @@ fn options(args: &SimArgs) -> Result<Options, anyhow::Error> {
         seed: args.seed,
         faults,
         ledger_file: args.ledger.clone(),
+        calls_file: args.calls.clone(),
         ..Options::new(SystemClock::new().now())
     })
 }

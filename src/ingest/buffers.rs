@@ -9,11 +9,11 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use smol_str::SmolStr;
 
-use super::merge::LaneKey;
 use crate::model::market::Market;
-use crate::model::record::Row;
+use crate::model::record::{Body, Row};
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
+use crate::store::segment::Keys;
 
 /// Which file a row belongs in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,27 +31,48 @@ pub struct PartKey {
 pub struct Part {
     /// In order of arrival.
     pub rows: Vec<Row>,
-    /// Candles among them that an earlier file may hold: market and start of the unit.
-    pub revised: HashSet<(Market, Timestamp)>,
+    /// Market and time of those among them that an earlier file may hold: see [`super::settle`].
+    pub doubtful: HashSet<(Market, Timestamp)>,
+    /// How many of them are new beyond doubt.
+    pub sure: u64,
 }
 
 impl Part {
-    /// Leaves the last row only of each candle that was revised: its earlier state may wait for
+    /// Leaves the last row only of each candle that is doubtful: its earlier state may wait for
     /// the same file.
     pub fn keep_last(&mut self) {
-        let revised = &self.revised;
-        if revised.is_empty() {
+        let doubtful = &self.doubtful;
+        if doubtful.is_empty() {
             return;
         }
         let mut seen = HashSet::new();
         let mut rows = std::mem::take(&mut self.rows);
         rows.reverse();
         rows.retain(|row| {
-            let key = row.head.market.clone().map(|market| (market, row.time()));
-            key.is_none_or(|key| !revised.contains(&key) || seen.insert(key))
+            let candle = matches!(row.body, Body::Candle(_));
+            let market = row.head.market.clone().filter(|_| candle);
+            let key = market.map(|market| (market, row.time()));
+            key.is_none_or(|key| !doubtful.contains(&key) || seen.insert(key))
         });
         rows.reverse();
         self.rows = rows;
+    }
+
+    /// Its rows by market and hour; those in `replaced` take the place of others.
+    #[must_use]
+    pub fn hours(&self, replaced: &Keys) -> BTreeMap<(Market, Timestamp), Hour> {
+        let mut hours = BTreeMap::new();
+        for row in &self.rows {
+            let Some(market) = row.head.market.clone() else { continue };
+            let at = row.time();
+            let new = replaced.is_empty() || !replaced.contains(&(market.clone(), at));
+            let fresh = Hour { rows: 0, first: at, last: at };
+            let hour: &mut Hour = hours.entry((market, at.hour())).or_insert(fresh);
+            hour.rows += u64::from(new);
+            hour.first = hour.first.min(at);
+            hour.last = hour.last.max(at);
+        }
+        hours
     }
 }
 
@@ -80,40 +101,28 @@ pub struct SealRule {
 pub struct Buffers {
     /// By file.
     pub parts: BTreeMap<PartKey, Part>,
-    /// By market and hour.
-    pub hours: BTreeMap<(LaneKey, Timestamp), Hour>,
     weight: usize,
     since: Option<Timestamp>,
 }
 
 impl Buffers {
-    /// Adds a row. `revises` says that an earlier file may hold the candle.
+    /// Adds a row; `doubtful` says that an earlier file may hold it.
     pub fn push(
         &mut self,
         now: Timestamp,
         venue: &SmolStr,
         stream: Stream,
         row: Row,
-        revises: bool,
+        doubtful: bool,
     ) {
         self.since.get_or_insert(now);
         self.weight += row.weight();
         let at = row.time();
-        if let Some(market) = &row.head.market {
-            let lane = LaneKey { venue: venue.clone(), stream, market: market.clone() };
-            let hour = self.hours.entry((lane, at.hour())).or_insert(Hour {
-                rows: 0,
-                first: at,
-                last: at,
-            });
-            hour.rows += u64::from(!revises);
-            hour.first = hour.first.min(at);
-            hour.last = hour.last.max(at);
-        }
         let key = PartKey { stream, venue: venue.clone(), date: at.date() };
         let part = self.parts.entry(key).or_default();
-        if revises && let Some(market) = &row.head.market {
-            part.revised.insert((market.clone(), at));
+        part.sure += u64::from(!doubtful);
+        if doubtful && let Some(market) = &row.head.market {
+            part.doubtful.insert((market.clone(), at));
         }
         part.rows.push(row);
     }
@@ -147,7 +156,7 @@ impl Buffers {
 mod tests {
     use super::*;
     use crate::model::market::Source;
-    use crate::model::record::{Body, Head, Unread};
+    use crate::model::record::{Head, Unread};
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("an instant")

@@ -52,14 +52,14 @@ pub struct Context {
     /// How often.
     pub budget: Arc<Budget>,
     /// Numbers for sessions.
-    pub numbers: Numbers,
+    pub numbers: Arc<Numbers>,
     /// Where events go.
     pub queue: Sender,
     /// Live counters.
     pub stats: Arc<Stats>,
 }
 
-/// Hands out session numbers, each once.
+/// Hands out the numbers of sessions and of jobs, each once.
 #[derive(Debug)]
 pub struct Numbers(AtomicI64);
 

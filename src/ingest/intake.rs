@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use super::buffers::Buffers;
 use super::instruments::Instruments;
+use super::jobs::{Jobs, page_of};
 use super::merge::{First, LaneKey, Lanes, Merged};
 use super::progress::Tally;
 use super::unread::UnreadSpans;
@@ -32,6 +33,8 @@ pub struct Intake {
     pub buffers: Buffers,
     /// What each venue lists.
     pub instruments: Instruments,
+    /// The work on the past whose pages come.
+    pub jobs: Jobs,
     /// Where frames came that nobody understood.
     pub unread: UnreadSpans,
     /// How many of those there were.
@@ -46,8 +49,8 @@ pub struct Intake {
 impl Intake {
     /// Goes on from what is known already.
     #[must_use]
-    pub fn new(lanes: Lanes, instruments: Instruments) -> Self {
-        Self { lanes, instruments, ..Self::default() }
+    pub fn new(lanes: Lanes, instruments: Instruments, jobs: Jobs) -> Self {
+        Self { lanes, instruments, jobs, ..Self::default() }
     }
 
     /// Reads a frame into rows. One that nobody understands is a row too; `asked` says what its
@@ -73,8 +76,15 @@ impl Intake {
                 self.keep(now, frame, record);
             }
         }
+        let job = page_of(frame);
+        if let Some(job) = job {
+            self.jobs.page(job);
+        }
         for record in records.drain(..) {
-            self.keep(now, frame, record);
+            match job {
+                Some(job) => self.keep_past(now, frame, job, record),
+                None => self.keep(now, frame, record),
+            }
         }
         self.scratch = records;
         if let Err(error) = read {
@@ -88,8 +98,8 @@ impl Intake {
     pub fn ripen(&mut self, now: Timestamp, settle: Duration, ending: bool) {
         for ripe in self.lanes.ripe(now, settle, ending) {
             let tally = self.tallies.entry((ripe.venue.clone(), ripe.stream)).or_default();
-            tally.rows += u64::from(!ripe.revises);
-            self.buffers.push(now, &ripe.venue, ripe.stream, ripe.row, ripe.revises);
+            tally.rows += u64::from(!ripe.doubtful);
+            self.buffers.push(now, &ripe.venue, ripe.stream, ripe.row, ripe.doubtful);
         }
     }
 
@@ -108,9 +118,42 @@ impl Intake {
                 tally.rows += 1;
                 self.buffers.push(now, venue, stream, row, false);
             }
+            Merged::Doubtful(row) => self.buffers.push(now, venue, stream, row, true),
             Merged::Duplicate(first) => {
                 tally.duplicates += 1;
                 self.told_again(frame, first);
+            }
+            Merged::Held => {}
+        }
+    }
+
+    /// The same for a record of a job's page: only what the job asks for, and of candles only
+    /// those that were over when the page came.
+    fn keep_past(&mut self, now: Timestamp, frame: &Frame, job: i64, record: Record) {
+        let Record { stream, market, snapshot, body } = record;
+        let venue = &frame.origin.venue;
+        let row = Row { head: head(frame, Some(market.clone()), snapshot), body };
+        let at = row.time();
+        let (number, over) = match &row.body {
+            Body::Trade(trade) => (Some(trade.id), true),
+            Body::Candle(_) => (None, is_over(stream, at, frame.ts_recv)),
+            Body::Orderbook(_) | Body::Ticker(_) | Body::Instrument(_) | Body::Unread(_) => {
+                (None, true)
+            }
+        };
+        self.jobs.reach(job, at, number);
+        if !over || self.jobs.span(job).is_some_and(|span| !span.contains(at)) {
+            return;
+        }
+        let tally = self.tallies.entry((venue.clone(), stream)).or_default();
+        tally.told += 1;
+        match self.lanes.offer(&LaneKey { venue: venue.clone(), stream, market }, row) {
+            Merged::New(row) | Merged::Doubtful(row) => {
+                self.buffers.push(now, venue, stream, row, true);
+            }
+            Merged::Duplicate(_) => {
+                tally.duplicates += 1;
+                self.jobs.known(job);
             }
             Merged::Held => {}
         }
@@ -137,12 +180,26 @@ impl Intake {
         asked: &[Subscription],
     ) {
         let DecodeError { reason, stream, market } = error;
-        self.unread.add(frame, stream, market.as_ref(), asked, &reason);
+        // A page that cannot be read is its job's trouble, and leaves no hole in what came live.
+        if page_of(frame).is_none() {
+            self.unread.add(frame, stream, market.as_ref(), asked, &reason);
+        }
         self.unread_frames += 1;
         // A copy: a frame from a journal shares the memory of its whole block.
         let body = Body::Unread(Unread { reason, body: Bytes::copy_from_slice(&frame.body) });
         let row = Row { head: head(frame, market, false), body };
         self.buffers.push(now, &frame.origin.venue, Stream::Unread, row, false);
+    }
+}
+
+fn is_over(stream: Stream, open: Timestamp, now: Timestamp) -> bool {
+    match stream {
+        Stream::Candle(unit) => unit.end(open) <= now,
+        Stream::Trade
+        | Stream::Orderbook
+        | Stream::Ticker
+        | Stream::Instrument
+        | Stream::Unread => true,
     }
 }
 

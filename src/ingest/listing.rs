@@ -3,16 +3,23 @@
 //! A page that equals the last one says nothing new and is not recorded again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 use super::queue::{NoWriter, Sender};
-use crate::model::event::Event;
+use crate::model::event::{Event, SessionClosed, SessionOpened};
 use crate::model::frame::{Frame, Origin};
-use crate::model::market::Market;
+use crate::model::market::{Market, Source};
 use crate::model::record::{Body, Record};
+use crate::model::subscription::Stream;
+use crate::net::clock::Clock;
 use crate::net::http::{Http, HttpError};
 use crate::venue::{DecodeError, Venue};
+
+/// Between two tries for the first list.
+const FIRST_LIST_RETRY: Duration = Duration::from_millis(500);
 
 /// Fetches the list.
 pub struct Listing {
@@ -77,6 +84,93 @@ impl Listing {
             return Err(ListingError::Empty { url: request.url });
         }
         Ok(markets)
+    }
+}
+
+/// The first list, tried for a while; once only where recording can start without it.
+///
+/// # Errors
+///
+/// Why there was none the last time.
+pub async fn first_list(
+    listing: &mut Listing,
+    patience: Duration,
+    once: bool,
+) -> Result<Vec<Market>, ListingError> {
+    let url = listing.venue.listing(&listing.rest_url).url;
+    let mut last = None;
+    let tries = async {
+        loop {
+            match listing.fetch().await {
+                Ok(markets) => return Ok(markets),
+                Err(error @ ListingError::NoWriter(_)) => return Err(error),
+                Err(error) if once => return Err(error),
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(FIRST_LIST_RETRY).await;
+        }
+    };
+    match tokio::time::timeout(patience, tries).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(last.unwrap_or(HttpError::Timeout { url }.into())),
+    }
+}
+
+/// The session that REST pages are recorded as: one a run, without subscriptions, so that it
+/// proves nothing and every row's session is in the catalog.
+pub struct Requests {
+    origin: Arc<Origin>,
+}
+
+impl Requests {
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// When the writer is gone.
+    pub async fn open(
+        venue: &dyn Venue,
+        rest_url: &str,
+        clock: &dyn Clock,
+        queue: &Sender,
+        session: i64,
+    ) -> Result<Self, NoWriter> {
+        let venue = SmolStr::new_static(venue.name());
+        let opened = SessionOpened {
+            session,
+            venue: venue.clone(),
+            endpoint: rest_url.to_owned(),
+            subscriptions: Arc::from([]),
+            at: clock.now(),
+        };
+        queue.send(Event::SessionOpened(opened)).await?;
+        let (source, stream) = (Source::Rest, Some(Stream::Instrument));
+        Ok(Self { origin: Arc::new(Origin { venue, session, source, stream, market: None }) })
+    }
+
+    /// What lists of markets are recorded as.
+    #[must_use]
+    pub fn origin(&self) -> Arc<Origin> {
+        Arc::clone(&self.origin)
+    }
+
+    /// Closes it.
+    ///
+    /// # Errors
+    ///
+    /// When the writer is gone.
+    pub async fn close(self, queue: &Sender, clock: &dyn Clock) -> Result<(), NoWriter> {
+        let at = clock.now();
+        let closed = SessionClosed {
+            session: self.origin.session,
+            at,
+            proven_until: at,
+            cause: None,
+            why: "closed by us".to_owned(),
+            frames: 0,
+            bytes: 0,
+        };
+        queue.send(Event::SessionClosed(closed)).await.map(|_| ())
     }
 }
 

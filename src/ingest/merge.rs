@@ -9,18 +9,27 @@
 //! * candles by the start of their unit, the last one wins; a candle is held back until its unit is
 //!   over, and one that comes again after it was written replaces the one written.
 //!
+//! What a lane does not know is new where it came live and in time. A file may hold it all the same
+//! where it came late (the snapshot of a quiet market) or by REST: then it is doubtful, and settled
+//! when it is written ([`super::settle`]). Of pages of the past a lane takes up only what is of
+//! late, so that they do not push out what may come again.
+//!
 //! A lane's state travels with the catalog's transaction ([`Lanes::carry`]), so a restart goes on
 //! where the published files end. Nothing here asks for the time or touches a disk.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod recent;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::model::market::Market;
+use self::recent::Recent;
+use crate::model::market::{Market, Source};
 use crate::model::record::{Body, Candle, Head, Row, content_hash};
 use crate::model::subscription::{CandleUnit, Stream};
 use crate::model::time::Timestamp;
@@ -29,12 +38,9 @@ use crate::model::time::Timestamp;
 const TRADE_KEYS: usize = 16_384;
 /// Contents that a lane remembers at most: most of a minute at ten a second.
 const CONTENT_KEYS: usize = 512;
-/// Keys that a lane remembers however old they are: a snapshot repeats the latest of a market that
-/// has been quiet for days.
-const LATEST_KEYS: usize = 64;
-/// How long a lane remembers the others. Longer than two connections can be apart: one that is
-/// silent for half a minute is replaced.
-const REMEMBERED: Duration = Duration::from_mins(2);
+/// How old a row of a page may be that a lane takes up, and how old a live one that is new beyond
+/// doubt. Shorter than a lane remembers, lest a clock that is off make a difference.
+const RECENT: Duration = Duration::from_mins(1);
 /// Written candles that a lane remembers, to tell a repetition from a revision.
 const WRITTEN_CANDLES: usize = 16;
 
@@ -74,6 +80,8 @@ impl First {
 pub enum Merged {
     /// Not seen before: it belongs in a file.
     New(Row),
+    /// Not seen lately; a file may hold it.
+    Doubtful(Row),
     /// Seen before.
     Duplicate(First),
     /// A candle that may still change; [`Lanes::ripe`] hands it out.
@@ -89,8 +97,8 @@ pub struct Ripe {
     pub venue: SmolStr,
     /// The row.
     pub row: Row,
-    /// Whether a file may already hold this candle, so that the row replaces it.
-    pub revises: bool,
+    /// Whether a file may hold this candle.
+    pub doubtful: bool,
 }
 
 /// The lanes of everything that is recorded.
@@ -104,7 +112,7 @@ impl Lanes {
     /// Offers a row to its lane.
     pub fn offer(&mut self, key: &LaneKey, row: Row) -> Merged {
         let Some(lane) = self.lane(key) else { return Merged::New(row) };
-        let merged = lane.offer(row);
+        let merged = lane.offer(key.stream, row);
         if !matches!(merged, Merged::Duplicate(_)) {
             self.touch(key);
         }
@@ -119,9 +127,9 @@ impl Lanes {
             let (Stream::Candle(unit), Lane::Candles(candles)) = (key.stream, lane) else {
                 continue;
             };
-            for (row, revises) in candles.ripe(unit, now, settle, ending) {
+            for (row, doubtful) in candles.ripe(unit, now, settle, ending) {
                 self.touched.insert(key.clone());
-                ripe.push(Ripe { stream: key.stream, venue: key.venue.clone(), row, revises });
+                ripe.push(Ripe { stream: key.stream, venue: key.venue.clone(), row, doubtful });
             }
         }
         ripe.sort_by_key(|one| one.row.head.frame);
@@ -153,6 +161,15 @@ impl Lanes {
             self.lanes.insert(key, lane);
         }
         Ok(())
+    }
+
+    /// Whether a candle that a job brought may still change.
+    #[must_use]
+    pub fn holds(&self, job: i64) -> bool {
+        self.lanes.values().any(|lane| match lane {
+            Lane::Candles(candles) => candles.open.values().any(|(row, _)| row.head.session == job),
+            Lane::Trades(_) | Lane::Contents(_) => false,
+        })
     }
 
     /// The frame that a candle came in which may still change; none where there is no such candle.
@@ -211,16 +228,25 @@ impl Lane {
         }
     }
 
-    fn offer(&mut self, row: Row) -> Merged {
+    fn offer(&mut self, stream: Stream, row: Row) -> Merged {
         let first = First { session: row.head.session, at: row.head.ts_recv };
-        let before = match (self, &row.body) {
-            (Self::Trades(seen), Body::Trade(trade)) => {
-                seen.insert(trade.id.cast_unsigned(), first)
+        let before = match (self, &row.body, stream) {
+            (Self::Trades(seen), Body::Trade(trade), _) => {
+                let id = trade.id.cast_unsigned();
+                let late = is_late(&row.head, trade.ts_event);
+                let rest = row.head.source == Source::Rest;
+                let before = if late && rest { seen.get(id) } else { seen.insert(id, first) };
+                if before.is_none() && (late || rest) {
+                    return Merged::Doubtful(row);
+                }
+                before
             }
-            (Self::Contents(seen), body) => seen.insert(content_hash(body), first),
-            (Self::Candles(candles), Body::Candle(_)) => return candles.offer(row),
+            (Self::Contents(seen), body, _) => seen.insert(content_hash(body), first),
+            (Self::Candles(candles), Body::Candle(_), Stream::Candle(unit)) => {
+                return candles.offer(unit, row);
+            }
             // A body of another type than its stream's is kept rather than judged.
-            (Self::Trades(_) | Self::Candles(_), _) => None,
+            (Self::Trades(_) | Self::Candles(_), _, _) => None,
         };
         before.map_or(Merged::New(row), Merged::Duplicate)
     }
@@ -229,57 +255,6 @@ impl Lane {
         match self {
             Self::Trades(seen) | Self::Contents(seen) => seen.carried(),
             Self::Candles(candles) => candles.carried(),
-        }
-    }
-}
-
-/// The keys of late, and the last few however old.
-#[derive(Debug)]
-struct Recent {
-    order: VecDeque<u64>,
-    keys: HashMap<u64, First>,
-    limit: usize,
-}
-
-impl Recent {
-    fn new(limit: usize, carried: Carried) -> Self {
-        // Which session told them is of no use any more; when the last one came, bounds them all.
-        let first = First { at: carried.seen_at.unwrap_or(Timestamp::MIN), ..First::UNKNOWN };
-        Self {
-            keys: carried.seen.iter().map(|key| (*key, first)).collect(),
-            order: carried.seen.into(),
-            limit,
-        }
-    }
-
-    /// Remembers `key`; says of its first arrival what is known where it was there before.
-    fn insert(&mut self, key: u64, first: First) -> Option<First> {
-        match self.keys.entry(key) {
-            Entry::Occupied(before) => return Some(*before.get()),
-            Entry::Vacant(free) => free.insert(first),
-        };
-        self.order.push_back(key);
-        while self.order.len() > self.limit || self.outlived(first.at) {
-            let Some(oldest) = self.order.pop_front() else { break };
-            self.keys.remove(&oldest);
-        }
-        None
-    }
-
-    /// Whether the oldest key need not be remembered any more.
-    fn outlived(&self, now: Timestamp) -> bool {
-        let oldest = self.order.front().and_then(|oldest| self.keys.get(oldest));
-        self.order.len() > LATEST_KEYS
-            && oldest.is_some_and(|oldest| oldest.at.after(REMEMBERED) < now)
-    }
-
-    /// All of it: a connection that lags behind may tell any of it again after a kill.
-    fn carried(&self) -> Carried {
-        let last = self.order.back().and_then(|last| self.keys.get(last));
-        Carried {
-            seen: self.order.iter().copied().collect(),
-            seen_at: last.map(|last| last.at),
-            ..Carried::default()
         }
     }
 }
@@ -294,30 +269,32 @@ struct Written {
 /// The candles of one market and unit.
 #[derive(Debug, Default)]
 struct Candles {
-    /// Those that may still change, and whether a file may hold an earlier state of them.
+    /// Those that may still change, and whether a file may hold them.
     open: BTreeMap<Timestamp, (Row, bool)>,
     written: BTreeMap<Timestamp, Written>,
 }
 
 impl From<Carried> for Candles {
     fn from(carried: Carried) -> Self {
-        let open = carried.open.into_iter().map(|(head, candle, revises)| {
-            (candle.ts_open, (Row { head, body: Body::Candle(candle) }, revises))
+        let open = carried.open.into_iter().map(|(head, candle, doubtful)| {
+            (candle.ts_open, (Row { head, body: Body::Candle(candle) }, doubtful))
         });
         Self { open: open.collect(), written: carried.written.into_iter().collect() }
     }
 }
 
 impl Candles {
-    fn offer(&mut self, row: Row) -> Merged {
+    fn offer(&mut self, unit: CandleUnit, row: Row) -> Merged {
         let Body::Candle(candle) = &row.body else { return Merged::New(row) };
+        let rest = row.head.source == Source::Rest;
         let content = content_hash(&row.body);
-        if let Some((held, _)) = self.open.get_mut(&candle.ts_open) {
+        if let Some((held, doubtful)) = self.open.get_mut(&candle.ts_open) {
             let Body::Candle(before) = &held.body else { return Merged::New(row) };
             if candle.ts_last < before.ts_last || content == content_hash(&held.body) {
                 return Merged::Duplicate(First::UNKNOWN);
             }
             *held = row;
+            *doubtful |= rest;
             return Merged::Held;
         }
         let before = self.written.get(&candle.ts_open);
@@ -326,8 +303,15 @@ impl Candles {
             return Merged::Duplicate(First::UNKNOWN);
         }
         let newest = self.written.last_key_value().map(|(open, _)| *open);
-        let revises = newest.is_some_and(|newest| candle.ts_open <= newest);
-        self.open.insert(candle.ts_open, (row, revises));
+        let late = is_late(&row.head, unit.end(candle.ts_open));
+        if late && rest {
+            if let Some(before) = self.written.get_mut(&candle.ts_open) {
+                *before = Written { content, ts_last: candle.ts_last };
+            }
+            return Merged::Doubtful(row);
+        }
+        let doubtful = late || rest || newest.is_some_and(|newest| candle.ts_open <= newest);
+        self.open.insert(candle.ts_open, (row, doubtful));
         Merged::Held
     }
 
@@ -361,9 +345,9 @@ impl Candles {
     }
 
     fn carried(&self) -> Carried {
-        let open = self.open.values().filter_map(|(row, revises)| {
+        let open = self.open.values().filter_map(|(row, doubtful)| {
             let Body::Candle(candle) = &row.body else { return None };
-            Some((row.head.clone(), candle.clone(), *revises))
+            Some((row.head.clone(), candle.clone(), *doubtful))
         });
         Carried {
             open: open.collect(),
@@ -373,5 +357,7 @@ impl Candles {
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Whether a row came so long after its time that it may have been told and forgotten.
+fn is_late(head: &Head, time: Timestamp) -> bool {
+    head.ts_recv.since(time) > RECENT
+}

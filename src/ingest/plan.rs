@@ -20,6 +20,15 @@ pub struct Selection {
     markets: Vec<Selector>,
 }
 
+/// In which way streams are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As they come.
+    Live,
+    /// As they were.
+    Past,
+}
+
 /// The markets that the venue lists, and how far that can be trusted.
 #[derive(Debug, Clone, Copy)]
 pub enum Listed<'a> {
@@ -40,22 +49,24 @@ pub enum PlanError {
     NoStreams {
         /// The venue.
         venue: &'static str,
-        /// Its live streams.
+        /// Those of its streams that can be asked for.
         offered: String,
     },
     /// No market was given.
     #[error("no market was asked for; give codes, a pattern such as 'KRW-*', or all")]
     NoMarkets,
-    /// The venue has no such live stream.
-    #[error("{venue} has no live stream {stream:?}{hint} It has {offered}")]
+    /// The venue has no such stream, or not in this way.
+    #[error("{venue} has no {what} {stream:?}{hint} It has {offered}")]
     UnknownStream {
         /// The venue.
         venue: &'static str,
+        /// In which way it was asked for.
+        what: &'static str,
         /// What was asked for.
         stream: String,
-        /// The live stream with the most similar name, as a question.
+        /// The stream with the most similar name, as a question.
         hint: String,
-        /// Its live streams.
+        /// Those that can be asked for.
         offered: String,
     },
     /// The venue lists no such market.
@@ -120,22 +131,23 @@ impl Selection {
     ///
     /// # Errors
     ///
-    /// When a stream is not offered live, a code cannot be one of the venue's, or a pattern cannot
-    /// be read.
+    /// When a stream is not offered in this way, a code cannot be one of the venue's, or a pattern
+    /// cannot be read.
     pub fn parse(
         venue: &dyn Venue,
+        way: Way,
         markets: &[String],
         streams: &[String],
     ) -> Result<Self, PlanError> {
         let mut parsed = Vec::new();
         for word in streams {
-            let stream = live_stream(venue, word.trim())?;
+            let stream = way.stream(venue, word.trim())?;
             if !parsed.contains(&stream) {
                 parsed.push(stream);
             }
         }
         if parsed.is_empty() {
-            return Err(PlanError::NoStreams { venue: venue.name(), offered: offered(venue) });
+            return Err(PlanError::NoStreams { venue: venue.name(), offered: way.offered(venue) });
         }
         let markets = markets
             .iter()
@@ -301,26 +313,35 @@ impl Selector {
     }
 }
 
-fn live(venue: &dyn Venue) -> impl Iterator<Item = Stream> {
-    venue.offers().iter().filter(|offer| offer.live).map(|offer| offer.stream)
-}
-
-fn offered(venue: &dyn Venue) -> String {
-    live(venue).map(Stream::name).collect::<Vec<_>>().join(", ")
-}
-
-fn live_stream(venue: &dyn Venue, word: &str) -> Result<Stream, PlanError> {
-    let word = word.to_lowercase();
-    if let Some(stream) = live(venue).find(|stream| stream.name() == word) {
-        return Ok(stream);
+impl Way {
+    fn streams(self, venue: &dyn Venue) -> impl Iterator<Item = Stream> {
+        let offers = venue.offers().iter().filter(move |offer| match self {
+            Self::Live => offer.live,
+            Self::Past => offer.history.is_some(),
+        });
+        offers.map(|offer| offer.stream)
     }
-    let hint = hint(&word, live(venue).map(Stream::name));
-    Err(PlanError::UnknownStream {
-        venue: venue.name(),
-        stream: word,
-        hint,
-        offered: offered(venue),
-    })
+
+    fn offered(self, venue: &dyn Venue) -> String {
+        self.streams(venue).map(Stream::name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn stream(self, venue: &dyn Venue, word: &str) -> Result<Stream, PlanError> {
+        let word = word.to_lowercase();
+        if let Some(stream) = self.streams(venue).find(|stream| stream.name() == word) {
+            return Ok(stream);
+        }
+        Err(PlanError::UnknownStream {
+            venue: venue.name(),
+            what: match self {
+                Self::Live => "live stream",
+                Self::Past => "past of stream",
+            },
+            hint: hint(&word, self.streams(venue).map(Stream::name)),
+            offered: self.offered(venue),
+            stream: word,
+        })
+    }
 }
 
 fn check_listed(

@@ -308,6 +308,7 @@ impl Presence {
                 cause,
                 state: GapState::Open,
                 rows_repaired: 0,
+                source: None,
                 detail: detail.to_owned(),
             };
             let from = markets.first().map(|(_, from)| *from).unwrap_or_default();

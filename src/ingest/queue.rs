@@ -98,6 +98,7 @@ impl Sender {
     }
 
     /// The event comes back where there is no room, and does not where nobody would take it.
+    #[expect(clippy::result_large_err, reason = "what comes back is sent later, and not an error")]
     fn put_now(&self, event: Event) -> Result<(), Option<Event>> {
         let permits = self.weight(&event);
         let slot = match self.items.try_reserve() {
@@ -123,6 +124,7 @@ impl Sender {
             | Event::Unserved { .. }
             | Event::Alive { .. }
             | Event::SessionClosed(_)
+            | Event::Job(_)
             | Event::Tick(_) => 0,
         };
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.limit)

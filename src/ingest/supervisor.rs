@@ -8,21 +8,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol_str::SmolStr;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Context, Feed, Numbers, Rotation};
-use super::listing::{Listing, ListingError};
+use super::listing::{Listing, ListingError, Requests, first_list};
 use super::plan::{Listed, PlanError, Selection, spread};
 use super::queue::{NoWriter, Sender};
 use super::stats::Stats;
-use crate::model::event::{Event, SessionClosed, SessionOpened};
+use crate::model::event::Event;
 use crate::model::frame::Origin;
-use crate::model::market::{Market, Source};
-use crate::model::subscription::{Stream, Subscription};
+use crate::model::market::Market;
+use crate::model::subscription::Subscription;
 use crate::net::budget::Budget;
 use crate::net::clock::Clock;
 use crate::net::connect::Connector;
@@ -35,8 +34,6 @@ pub const TICK_EVERY: Duration = Duration::from_millis(25);
 pub const POLL_EVERY: Duration = Duration::from_mins(1);
 /// How long the first list may take, all tries together, where the configuration does not say.
 pub const LIST_PATIENCE: Duration = Duration::from_secs(5);
-/// Between two tries for the first list.
-const FIRST_LIST_RETRY: Duration = Duration::from_millis(500);
 
 /// What a run needs.
 pub struct Setup {
@@ -56,8 +53,8 @@ pub struct Setup {
     pub poll_every: Duration,
     /// How long the first list may take, all tries together.
     pub list_patience: Duration,
-    /// The first free session number.
-    pub next_session: i64,
+    /// Numbers for sessions.
+    pub numbers: Arc<Numbers>,
     /// The markets known from before, for when there is no list.
     pub fallback: Vec<Market>,
     /// What time it is.
@@ -104,14 +101,16 @@ pub async fn run(
     queue: Sender,
     stop: CancellationToken,
 ) -> Result<(), SupervisorError> {
-    let numbers = Numbers::starting_at(setup.next_session);
-    let requests = Requests::open(&setup, &queue, numbers.next()).await?;
+    let numbers = Arc::clone(&setup.numbers);
+    let clock = setup.clock.as_ref();
+    let requests =
+        Requests::open(setup.venue, &setup.rest_url, clock, &queue, numbers.next()).await?;
     let ticking = CancellationToken::new();
     let ticks = tokio::spawn(tick(Arc::clone(&setup.clock), queue.clone(), ticking.clone()));
     let clock = Arc::clone(&setup.clock);
     // A child: what goes wrong in here ends this run, and not what else the caller stops by it.
     let stop = stop.child_token();
-    let recorded = record(setup, &queue, numbers, Arc::clone(&requests.origin), stop).await;
+    let recorded = record(setup, &queue, numbers, requests.origin(), stop).await;
     let closed = requests.close(&queue, clock.as_ref()).await;
     ticking.cancel();
     let ticked = ticks.await.map_err(panicked);
@@ -121,7 +120,7 @@ pub async fn run(
 async fn record(
     setup: Setup,
     queue: &Sender,
-    numbers: Numbers,
+    numbers: Arc<Numbers>,
     origin: Arc<Origin>,
     stop: CancellationToken,
 ) -> Result<(), SupervisorError> {
@@ -185,31 +184,6 @@ async fn first_wanted(
     }
 }
 
-/// The first list, tried for a while; once only where recording can start without it.
-async fn first_list(
-    listing: &mut Listing,
-    patience: Duration,
-    once: bool,
-) -> Result<Vec<Market>, ListingError> {
-    let url = listing.venue.listing(&listing.rest_url).url;
-    let mut last = None;
-    let tries = async {
-        loop {
-            match listing.fetch().await {
-                Ok(markets) => return Ok(markets),
-                Err(error @ ListingError::NoWriter(_)) => return Err(error),
-                Err(error) if once => return Err(error),
-                Err(error) => last = Some(error),
-            }
-            tokio::time::sleep(FIRST_LIST_RETRY).await;
-        }
-    };
-    match tokio::time::timeout(patience, tries).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(last.unwrap_or(crate::net::http::HttpError::Timeout { url }.into())),
-    }
-}
-
 /// Asks for the list again and again; what cannot be had is asked for again at the next turn.
 async fn poll(
     mut listing: Listing,
@@ -238,8 +212,8 @@ async fn poll(
     }
 }
 
-/// Tells the time. Leaves a tick out where the queue is full: the next one tells the time as well.
-async fn tick(clock: Arc<dyn Clock>, queue: Sender, done: CancellationToken) {
+/// Tells the time until `done`. Leaves a tick out where the queue is full: the next one tells the time as well.
+pub async fn tick(clock: Arc<dyn Clock>, queue: Sender, done: CancellationToken) {
     let mut every = tokio::time::interval(TICK_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -251,42 +225,6 @@ async fn tick(clock: Arc<dyn Clock>, queue: Sender, done: CancellationToken) {
         if queue.try_send(Event::Tick(clock.now())).is_err() {
             return;
         }
-    }
-}
-
-/// The session that REST pages are recorded as: one a run, without subscriptions, so that it
-/// proves nothing and every row's session is in the catalog.
-struct Requests {
-    origin: Arc<Origin>,
-}
-
-impl Requests {
-    async fn open(setup: &Setup, queue: &Sender, session: i64) -> Result<Self, NoWriter> {
-        let venue = SmolStr::new_static(setup.venue.name());
-        let opened = SessionOpened {
-            session,
-            venue: venue.clone(),
-            endpoint: setup.rest_url.clone(),
-            subscriptions: Arc::from([]),
-            at: setup.clock.now(),
-        };
-        queue.send(Event::SessionOpened(opened)).await?;
-        let (source, stream) = (Source::Rest, Some(Stream::Instrument));
-        Ok(Self { origin: Arc::new(Origin { venue, session, source, stream, market: None }) })
-    }
-
-    async fn close(self, queue: &Sender, clock: &dyn Clock) -> Result<(), NoWriter> {
-        let at = clock.now();
-        let closed = SessionClosed {
-            session: self.origin.session,
-            at,
-            proven_until: at,
-            cause: None,
-            why: "closed by us".to_owned(),
-            frames: 0,
-            bytes: 0,
-        };
-        queue.send(Event::SessionClosed(closed)).await.map(|_| ())
     }
 }
 

@@ -14,7 +14,8 @@ use crate::model::market::{Market, Source};
 use crate::model::record::{Body, Instrument, Record};
 use crate::model::subscription::{Stream, Subscription};
 use crate::venue::{
-    BadSubscription, Control, DecodeError, Endpoints, Limits, Offer, Opening, Request, Sniff, Venue,
+    BadSubscription, Control, DecodeError, Endpoints, Limits, Offer, Opening, PastAsk, PastPage,
+    Request, Sniff, Venue,
 };
 
 /// The venue as most tests want it.
@@ -79,6 +80,14 @@ impl Venue for Toy {
             messages: vec![names.join(", ")],
             ping_every: Duration::from_secs(10),
         }
+    }
+
+    fn past(&self, _base: &str, _ask: &PastAsk<'_>) -> Option<PastPage> {
+        None
+    }
+
+    fn denies_market(&self, _status: u16, _body: &str) -> bool {
+        false
     }
 
     fn listing(&self, base: &str) -> Request {
@@ -176,6 +185,7 @@ pub(crate) fn line(event: &Event) -> String {
             let cause = closed.cause.map_or("on purpose", |cause| cause.as_str());
             format!("{} closed {cause}", closed.session)
         }
+        Event::Job(job) => format!("{} {}", job.id, job.state),
         Event::Tick(_) => "tick".to_owned(),
     }
 }

@@ -65,6 +65,7 @@ fn gap(key: (SmolStr, Stream, Option<Market>), at: Timestamp, reason: &str) -> G
         cause: GapCause::Unread,
         state: GapState::Open,
         rows_repaired: 0,
+        source: None,
         detail: reason.to_owned(),
     }
 }

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use super::frame::Frame;
 use super::gap::GapCause;
+use super::job::Job;
 use super::market::Market;
 use super::subscription::{Stream, Subscription};
 use super::time::Timestamp;
@@ -55,6 +56,9 @@ pub enum Event {
     },
     /// A connection ended.
     SessionClosed(SessionClosed),
+    /// Work on the past was planned, or changed. What the writer counts itself (`rows`, `known`,
+    /// `reached`) does not matter here. It comes before the first page of the job.
+    Job(Job),
     /// The clock says this.
     Tick(Timestamp),
 }

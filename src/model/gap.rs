@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::market::Market;
+use super::market::{Market, Source};
 use super::subscription::Stream;
 use super::time::Timestamp;
 
@@ -99,6 +99,8 @@ pub struct Gap {
     pub state: GapState,
     /// Rows that a repair brought back.
     pub rows_repaired: u64,
+    /// Where they were had again; none where nobody tried.
+    pub source: Option<Source>,
     /// The cause in words, for whoever reads the ledger.
     pub detail: String,
 }

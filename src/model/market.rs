@@ -1,6 +1,7 @@
 //! Names of markets, and the closed vocabularies that records use.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -92,5 +93,21 @@ impl Source {
             Self::Ws => "ws",
             Self::Rest => "rest",
         }
+    }
+}
+
+/// A word that names no source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no source {0:?}")]
+pub struct UnknownSource(pub String);
+
+impl FromStr for Source {
+    type Err = UnknownSource;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::Ws, Self::Rest]
+            .into_iter()
+            .find(|source| source.as_str() == word)
+            .ok_or_else(|| UnknownSource(word.to_owned()))
     }
 }

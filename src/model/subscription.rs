@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono::{Datelike as _, Months, NaiveDate, NaiveTime};
+
 use super::market::Market;
-use super::time::Timestamp;
+use super::time::{DAY_US, Timestamp};
 
 /// The length of one candle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,10 +85,60 @@ impl CandleUnit {
         })
     }
 
-    /// When a candle that opens at `open` is over, at the latest.
+    /// When a candle that opens at `open` is over.
     #[must_use]
     pub fn end(self, open: Timestamp) -> Timestamp {
-        open.after(self.longest())
+        let months = match self {
+            Self::Mo1 => 1,
+            Self::Y1 => 12,
+            Self::S1
+            | Self::M1
+            | Self::M3
+            | Self::M5
+            | Self::M10
+            | Self::M15
+            | Self::M30
+            | Self::M60
+            | Self::M240
+            | Self::D1
+            | Self::W1 => return open.after(self.longest()),
+        };
+        let end = open.datetime().checked_add_months(Months::new(months));
+        end.map_or_else(|| open.after(self.longest()), Timestamp::from)
+    }
+
+    /// Start of the candle that `at` lies in. Days start at midnight UTC, weeks on Monday.
+    #[must_use]
+    pub fn opening(self, at: Timestamp) -> Timestamp {
+        let micros = at.micros();
+        let length = i64::try_from(self.longest().as_micros()).unwrap_or(DAY_US);
+        let first = |day: Option<NaiveDate>| {
+            day.map_or(at.day(), |day| day.and_time(NaiveTime::MIN).and_utc().into())
+        };
+        match self {
+            Self::S1
+            | Self::M1
+            | Self::M3
+            | Self::M5
+            | Self::M10
+            | Self::M15
+            | Self::M30
+            | Self::M60
+            | Self::M240
+            | Self::D1 => Timestamp::from_micros(micros - micros.rem_euclid(length)),
+            // The epoch was a Thursday.
+            Self::W1 => Timestamp::from_micros(micros - (micros + 3 * DAY_US).rem_euclid(length)),
+            Self::Mo1 => first(at.date().with_day(1)),
+            Self::Y1 => first(at.date().with_ordinal(1)),
+        }
+    }
+
+    /// Start of the first candle that does not start before `at`.
+    #[must_use]
+    pub fn opening_from(self, at: Timestamp) -> Timestamp {
+        let open = self.opening(at);
+        // The longest such candle ends in the next one at the latest.
+        if open == at { at } else { self.opening(self.end(open)) }
     }
 
     const fn stream_name(self) -> &'static str {
@@ -193,5 +245,28 @@ mod tests {
         assert_eq!("candle.2m".parse::<Stream>(), Err(UnknownStream("candle.2m".into())));
         assert_eq!(CandleUnit::M240.as_str(), "240m");
         assert_eq!(CandleUnit::Mo1.as_str(), "1mo");
+    }
+
+    #[test]
+    fn candles_open_where_the_calendar_says() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let inside = at("2024-11-21T12:34:56.789Z");
+        for (unit, open, next) in [
+            (CandleUnit::S1, "2024-11-21T12:34:56Z", "2024-11-21T12:34:57Z"),
+            (CandleUnit::M3, "2024-11-21T12:33:00Z", "2024-11-21T12:36:00Z"),
+            (CandleUnit::M240, "2024-11-21T12:00:00Z", "2024-11-21T16:00:00Z"),
+            (CandleUnit::D1, "2024-11-21T00:00:00Z", "2024-11-22T00:00:00Z"),
+            (CandleUnit::W1, "2024-11-18T00:00:00Z", "2024-11-25T00:00:00Z"),
+            (CandleUnit::Mo1, "2024-11-01T00:00:00Z", "2024-12-01T00:00:00Z"),
+            (CandleUnit::Y1, "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(unit.opening(inside), at(open), "{}", unit.as_str());
+            assert_eq!(unit.opening_from(inside), at(next), "{}", unit.as_str());
+            assert_eq!(unit.opening_from(at(open)), at(open), "{}", unit.as_str());
+        }
+        let after_a_short_month = at("2023-02-01T00:00:00.000001Z");
+        assert_eq!(CandleUnit::Mo1.opening_from(after_a_short_month), at("2023-03-01T00:00:00Z"));
+        let after_a_short_year = at("2023-01-01T00:00:00.000001Z");
+        assert_eq!(CandleUnit::Y1.opening_from(after_a_short_year), at("2024-01-01T00:00:00Z"));
     }
 }

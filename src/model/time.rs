@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 pub const SECOND_US: i64 = 1_000_000;
 /// Microseconds in an hour.
 pub const HOUR_US: i64 = 3_600 * SECOND_US;
+/// Microseconds in a day.
+pub const DAY_US: i64 = 24 * HOUR_US;
+/// A day.
+pub const DAY: Duration = Duration::from_hours(24);
 
 /// An instant. Unit: microseconds since the Unix epoch, UTC.
 #[derive(
@@ -63,6 +67,12 @@ impl Timestamp {
     #[must_use]
     pub const fn hour(self) -> Self {
         Self(self.0 - self.0.rem_euclid(HOUR_US))
+    }
+
+    /// The first instant of the UTC day this instant lies in.
+    #[must_use]
+    pub const fn day(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(DAY_US))
     }
 
     /// This instant, `by` later.

@@ -1,11 +1,12 @@
 //! How often a host may be asked: one budget for everything in the process that talks to a venue.
 //!
 //! Invariants: connections to one host start at least `1 / connects_per_second` apart, requests of
-//! one group to one host at least `1 / requests_per_second` apart, each in the order of asking;
-//! nothing starts while the host has told us to wait. Hosts are told apart by name alone, because
-//! venues count by our address and not by their port.
+//! one group to one host at least `1 / requests_per_second` apart, each in the order of asking, and
+//! whatever can wait after whatever cannot; nothing starts while the host has told us to wait.
+//! Hosts are told apart by name alone, because venues count by our address and not by their port.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use governor::clock::Clock as GovernorClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use tokio::sync::watch;
 
 use super::clock::Clock;
 use crate::model::time::SECOND_US;
@@ -31,6 +33,9 @@ const TOLD_CAP: Duration = Duration::from_hours(24);
 /// Requests are spread a little wider than allowed, so that the jitter of the way does not push one
 /// into the second before.
 const SPREAD_PERCENT: u32 = 102;
+/// How late a timer may be without making all later ones late as well. It must be well under what
+/// [`SPREAD_PERCENT`] leaves of a second.
+const LATE: Duration = Duration::from_millis(5);
 
 /// How often a venue may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,15 @@ pub enum Use {
     Connect,
     /// A request of this group.
     Request(&'static str),
+}
+
+/// Whether something can wait for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Live recording, and the repair of its gaps: in the order of asking.
+    Now,
+    /// When nothing urgent waits: in the order of asking.
+    Later,
 }
 
 /// What the host said to it, as far as the rate goes.
@@ -88,24 +102,52 @@ impl Budget {
     }
 
     /// Waits until `what` may be done to `host`, and counts it.
-    pub async fn wait(&self, host: &str, what: Use) {
+    pub async fn wait(&self, host: &str, what: Use, urgency: Urgency) {
         let host = self.host(host);
         let pace = host.pace(what, self);
-        // Whoever holds the turn is served next; the others queue behind it in order.
-        let _turn = pace.turn.lock().await;
-        loop {
-            let now = self.clock.monotonic();
-            let free = host.block.lock_now().until.max(pace.hold.lock_now().until);
-            let wait = match free.checked_sub(now) {
-                Some(left) if !left.is_zero() => left,
-                Some(_) | None => match pace.limiter.check() {
-                    Ok(()) => return,
-                    Err(not_until) => not_until.wait_time_from(now),
-                },
-            };
-            // Timers have a granularity of a millisecond.
-            tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
+        match urgency {
+            Urgency::Now => {
+                let _waiting = Waiting::of(&pace.urgent);
+                // Whoever holds the turn is served next; the others queue behind it in order.
+                let _turn = pace.turn.lock().await;
+                while let Err(left) = self.pass(&host, &pace) {
+                    tokio::time::sleep(left).await;
+                }
+            }
+            Urgency::Later => {
+                let _turn = pace.later.lock().await;
+                let mut urgent = pace.urgent.subscribe();
+                loop {
+                    // The sender lives as long as the pace does, so neither wait can fail.
+                    drop(urgent.wait_for(|waiting| *waiting == 0).await);
+                    let Err(left) = self.pass(&host, &pace) else { return };
+                    tokio::select! {
+                        () = tokio::time::sleep(left) => {}
+                        _ = urgent.wait_for(|waiting| *waiting > 0) => {}
+                    }
+                }
+            }
         }
+    }
+
+    /// Counts one more, or says how long to wait before asking again.
+    fn pass(&self, host: &Host, pace: &Pace) -> Result<(), Duration> {
+        let now = self.clock.monotonic();
+        let free = host.block.lock_now().until.max(pace.hold.lock_now().until);
+        let left = match free.checked_sub(now) {
+            Some(left) if !left.is_zero() => left,
+            Some(_) | None => match pace.limiter.check_n(pace.cells) {
+                Ok(Ok(())) => {
+                    pace.passed(now);
+                    return Ok(());
+                }
+                Ok(Err(not_until)) => not_until.wait_time_from(now),
+                // The quota holds that many cells; a second is the slowest pace there is.
+                Err(_) => Duration::from_secs(1),
+            },
+        };
+        // Timers have a granularity of a millisecond.
+        Err(left.max(Duration::from_millis(1)))
     }
 
     /// Notes what `host` said to `what`.
@@ -121,8 +163,10 @@ impl Budget {
             Answer::Served { remaining } => {
                 pace.hold.lock_now().times = 0;
                 host.block.lock_now().times = 0;
-                if remaining == Some(0) {
-                    pace.hold.lock_now().at_least(now + self.next_second());
+                // Another one may be on its way already.
+                if remaining.is_some_and(|left| left <= 1) {
+                    let until = pace.full(now).unwrap_or_else(|| now + self.next_second());
+                    pace.hold.lock_now().at_least(until);
                 }
             }
             Answer::TooMany { told } => pace.hold.lock_now().again(now, told, first, HOLD_CAP),
@@ -185,22 +229,73 @@ impl Host {
 #[derive(Debug)]
 struct Pace {
     limiter: RateLimiter<NotKeyed, InMemoryState, Monotonic, NoOpMiddleware<Duration>>,
+    /// What one use takes of the quota.
+    cells: NonZeroU32,
     turn: tokio::sync::Mutex<()>,
+    later: tokio::sync::Mutex<()>,
+    /// How many urgent ones wait.
+    urgent: watch::Sender<usize>,
+    /// When the latest passed, at most as many as a second has room for.
+    latest: Mutex<VecDeque<Duration>>,
+    per_second: usize,
     hold: Guarded,
 }
 
 impl Pace {
     fn new(clock: &Arc<dyn Clock>, per_second: u32) -> Self {
         let apart = Duration::from_secs(1) / per_second.max(1) * SPREAD_PERCENT / 100;
-        // A quota of one cell: what was not used is not saved up for a burst. A period of zero
-        // cannot be, and the alternative is the slowest pace rather than none.
-        let quota = Quota::with_period(apart)
-            .unwrap_or_else(|| Quota::per_second(std::num::NonZeroU32::MIN));
+        // One use takes so many cells, and the quota holds one cell more: what was not used is not
+        // saved up for a burst, but for what makes up for a late timer.
+        let cells = u32::try_from(apart.as_micros() / LATE.as_micros()).unwrap_or(u32::MAX);
+        let cells = NonZeroU32::new(cells).unwrap_or(NonZeroU32::MIN);
+        // A period of zero cannot be, and the alternative is the slowest pace rather than none.
+        let quota = Quota::with_period(apart / cells.get())
+            .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(cells.saturating_add(1));
         Self {
+            cells,
             limiter: RateLimiter::direct_with_clock(quota, Monotonic(Arc::clone(clock))),
             turn: tokio::sync::Mutex::default(),
+            later: tokio::sync::Mutex::default(),
+            urgent: watch::Sender::new(0),
+            latest: Mutex::default(),
+            per_second: usize::try_from(per_second.max(1)).unwrap_or(usize::MAX),
             hold: Guarded::default(),
         }
+    }
+
+    fn passed(&self, at: Duration) {
+        let mut latest = lock(&self.latest);
+        latest.push_back(at);
+        while latest.len() > self.per_second {
+            latest.pop_front();
+        }
+    }
+
+    /// Until when the host's second lasts in which we alone used up everything; none where others
+    /// have a part in it. The host's clock need not beat with ours.
+    fn full(&self, now: Duration) -> Option<Duration> {
+        let latest = lock(&self.latest);
+        let over = *latest.front()? + Duration::from_secs(1);
+        // One that is on its way has passed and does not count at the host yet.
+        let ours = latest.len() >= self.per_second && over + Duration::from_millis(150) > now;
+        ours.then_some(over)
+    }
+}
+
+/// One urgent user that waits.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn of(urgent: &'a watch::Sender<usize>) -> Self {
+        urgent.send_modify(|waiting| *waiting += 1);
+        Self(urgent)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
     }
 }
 
@@ -208,17 +303,23 @@ impl Pace {
 #[derive(Debug, Default)]
 struct Hold {
     until: Duration,
+    begun: Duration,
     times: u32,
 }
 
 impl Hold {
-    /// The host said it again: wait as long as it told, or twice as long as the last time.
+    /// The host said it again: wait as long as it told, or twice as long as the last time. What was
+    /// on its way when it said so first is told the same, and doubles nothing.
     fn again(&mut self, now: Duration, told: Option<Duration>, first: Duration, cap: Duration) {
-        let doubled = first.saturating_mul(2_u32.saturating_pow(self.times)).min(cap);
-        self.times = self.times.saturating_add(1);
+        let times = if now < self.until { self.times.saturating_sub(1) } else { self.times };
+        let doubled = first.saturating_mul(2_u32.saturating_pow(times)).min(cap);
+        self.times = times.saturating_add(1);
         // What is told is kept to, but not where it cannot be meant.
         let told = told.map(|told| told.clamp(first.min(TOLD_FLOOR), TOLD_CAP));
-        self.at_least(now + told.unwrap_or(doubled));
+        // Of several that were on their way, the first began the wait.
+        let begun = if now < self.until && told.is_none() { self.begun } else { now };
+        self.begun = begun;
+        self.at_least(begun + told.unwrap_or(doubled));
     }
 
     fn at_least(&mut self, until: Duration) {

@@ -12,7 +12,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Response, Url};
 use rustls::ClientConfig;
 
-use super::budget::{Answer, Budget, Use};
+use super::budget::{Answer, Budget, Urgency, Use};
 use super::clock::Clock;
 use super::{connect, tls};
 use crate::model::time::Timestamp;
@@ -158,25 +158,47 @@ impl Http {
     ///
     /// Says what failed and what to do. Any status outside 200 to 299 is an error.
     pub async fn get(&self, request: &Request) -> Result<Page, HttpError> {
+        self.turn(request, Urgency::Now).await?;
+        self.get_now(request).await
+    }
+
+    /// Waits until the budget has room for a request, which [`Http::get_now`] then makes.
+    ///
+    /// # Errors
+    ///
+    /// When its URL cannot be one.
+    pub async fn turn(&self, request: &Request, urgency: Urgency) -> Result<(), HttpError> {
+        let (_, host) = parse(&request.url)?;
+        self.budget.wait(&host, Use::Request(request.group), urgency).await;
+        Ok(())
+    }
+
+    /// Makes one request, whose turn has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Http::get`].
+    pub async fn get_now(&self, request: &Request) -> Result<Page, HttpError> {
         let (url, host) = parse(&request.url)?;
         let group = Use::Request(request.group);
-        self.budget.wait(&host, group).await;
         let failed = |error: reqwest::Error| HttpError::from_reqwest(&request.url, &error);
         let response = self.client_for(&host).get(url).send().await.map_err(failed)?;
 
         let status = response.status();
         let told = connect::retry_after(response.headers());
         let remaining = remaining(response.headers());
-        self.budget.answered(
-            &host,
-            group,
-            match status.as_u16() {
-                429 => Answer::TooMany { told },
-                418 => Answer::Blocked { told },
-                _ => Answer::Served { remaining },
-            },
-        );
+        let answered = |answer| self.budget.answered(&host, group, answer);
+        match status.as_u16() {
+            429 => answered(Answer::TooMany { told }),
+            418 => {}
+            _ => answered(Answer::Served { remaining }),
+        }
         let body = read(response, &request.url).await;
+        if status.as_u16() == 418 {
+            // For how long may stand in the body alone.
+            let start = body.as_deref().map(start_of).unwrap_or_default();
+            answered(Answer::Blocked { told: told.or_else(|| length_in(&start)) });
+        }
         if !status.is_success() {
             return Err(HttpError::Status {
                 url: request.url.clone(),
@@ -265,6 +287,25 @@ async fn read(mut response: Response, url: &str) -> Result<Bytes, HttpError> {
 fn remaining(headers: &HeaderMap) -> Option<u32> {
     let text = headers.get("remaining-req")?.to_str().ok()?;
     text.split(';').find_map(|part| part.trim().strip_prefix("sec=")?.trim().parse().ok())
+}
+
+/// The first length of time that a sentence names: `Blocked for 30 seconds`.
+fn length_in(text: &str) -> Option<Duration> {
+    let units = [("s", 1), ("초", 1), ("m", 60), ("분", 60), ("h", 3_600), ("시간", 3_600)];
+    let digit = |c: char| c.is_ascii_digit();
+    let mut rest = text;
+    while let Some(begin) = rest.find(digit) {
+        let number = rest.get(begin..)?;
+        let end = number.find(|c| !digit(c)).unwrap_or(number.len());
+        let (digits, behind) = number.split_at(end);
+        let word = behind.trim_start();
+        let unit = units.iter().find(|(unit, _)| word.starts_with(unit));
+        if let (Some((_, seconds)), Ok(count)) = (unit, digits.parse::<u64>()) {
+            return Some(Duration::from_secs(count.saturating_mul(*seconds)));
+        }
+        rest = behind;
+    }
+    None
 }
 
 /// An error with all that lies below it, in words.

@@ -19,6 +19,7 @@
 //! markets and has nothing else.
 
 mod book;
+mod calls;
 mod candle;
 mod capture;
 mod day;
@@ -45,7 +46,6 @@ mod socket;
 mod tests;
 mod ticker;
 
-use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -57,6 +57,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::DropGuard;
 
 use crate::model::time::Timestamp;
+use calls::Calls;
 use capture::Capture;
 pub use decimal::Decimal;
 pub use faults::{Fault, Faults, What};
@@ -94,6 +95,11 @@ pub struct Options {
     pub faults: Option<Faults>,
     /// Where the ledger is written, one JSON object per line.
     pub ledger_file: Option<PathBuf>,
+    /// Where requests are written, one JSON object per line: when they came, their group, their
+    /// address and the status of the answer.
+    pub calls_file: Option<PathBuf>,
+    /// REST requests in a second of each group.
+    pub rest_rate: u32,
     /// The venue's time at the start; from then on it goes with time.
     pub start: Timestamp,
     /// How many days before the start the markets were listed.
@@ -123,6 +129,8 @@ impl Options {
             seed: 1,
             faults: None,
             ledger_file: None,
+            calls_file: None,
+            rest_rate: limits::REST_RATE,
             start,
             history_days: 400,
             history_rate: 2.5,
@@ -294,24 +302,19 @@ fn address(listener: &TcpListener, listen: SocketAddr) -> Result<SocketAddr, Sim
 
 fn prepare(options: Options) -> Result<Shared, SimError> {
     let start = options.start.micros() / 1_000;
-    let file = match &options.ledger_file {
-        Some(path) => {
-            let opened = File::create(path);
-            Some(opened.map_err(|error| SimError::File { path: path.clone(), error })?)
-        }
-        None => None,
-    };
+    let file = calls::create(options.ledger_file.as_ref())?;
+    let calls = Calls::new(calls::create(options.calls_file.as_ref())?);
     if let Some(path) = &options.capture {
         let ledger = Ledger::new(Arc::default(), start, 1, file);
         let source = Source::Capture(Arc::new(Capture::read(path)?));
-        return Ok(Shared::new(options, source, ledger));
+        return Ok(Shared::new(options, source, ledger, calls));
     }
     let (markets, weights) = markets(&options, start);
     let markets = Arc::new(markets);
     let ledger = Ledger::new(Arc::clone(&markets), start, options.ledger_limit, file);
     let floor = Floor::new(&markets, &weights, options.rate, start, ledger.clone());
     let source = Source::Floor(Box::new(Mutex::new(floor)), History::new(markets));
-    Ok(Shared::new(options, source, ledger))
+    Ok(Shared::new(options, source, ledger, calls))
 }
 
 /// All markets that are listed at some time, and how busy each is.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Options;
+use super::calls::Calls;
 use super::capture::Capture;
 use super::faults::{Fault, Faults, What};
 use super::floor::Floor;
@@ -65,6 +66,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) source: Source,
     pub(super) ledger: Ledger,
+    pub(super) calls: Calls,
     pub(super) gate: Mutex<Gate>,
     pub(super) end: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -74,11 +76,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(options: Options, source: Source, ledger: Ledger) -> Self {
+    pub(super) fn new(options: Options, source: Source, ledger: Ledger, calls: Calls) -> Self {
         Self {
             options,
             source,
             ledger,
+            calls,
             gate: Mutex::default(),
             end: CancellationToken::new(),
             tasks: TaskTracker::new(),

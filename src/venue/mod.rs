@@ -12,7 +12,9 @@ use smol_str::SmolStr;
 use crate::model::frame::Frame;
 use crate::model::market::Market;
 use crate::model::record::Record;
+use crate::model::span::Span;
 use crate::model::subscription::{Stream, Subscription};
+use crate::model::time::{DAY, Timestamp};
 
 /// Every venue there is.
 pub static VENUES: &[&dyn Venue] =
@@ -42,7 +44,7 @@ pub trait Venue: Sync {
     ///
     /// # Errors
     ///
-    /// When the venue does not have the stream, or the code cannot be one of its own.
+    /// When the venue has the stream neither live nor by REST, or the code cannot be one of its own.
     fn subscription(&self, stream: Stream, code: &str) -> Result<Subscription, BadSubscription>;
 
     /// How to open a connection to `url` that carries `subscriptions`. `ticket` is a text that
@@ -51,6 +53,13 @@ pub trait Venue: Sync {
 
     /// The request for the list of markets, to the REST server at `base`.
     fn listing(&self, base: &str) -> Request;
+
+    /// How to ask the REST server at `base` for one page of the past; none where the venue does not
+    /// have the stream by REST, or no longer has that time.
+    fn past(&self, base: &str, ask: &PastAsk<'_>) -> Option<PastPage>;
+
+    /// Whether an answer that is no page says that there is no such market.
+    fn denies_market(&self, status: u16, body: &str) -> bool;
 
     /// What kind of control message this is; none for data. Cheap: it is asked of every message.
     fn control(&self, body: &[u8]) -> Option<Control>;
@@ -93,8 +102,48 @@ pub struct Offer {
 pub enum History {
     /// To the first trade of the market.
     Whole,
-    /// So many days.
+    /// So many days of 24 hours before now.
     Days(u16),
+    /// The current UTC day, and so many before it.
+    UtcDays(u16),
+}
+
+impl History {
+    /// The earliest time that can be had; none where all of it can.
+    #[must_use]
+    pub fn earliest(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Whole => None,
+            Self::Days(days) => Some(now.before(DAY * u32::from(days))),
+            Self::UtcDays(days) => Some(now.day().before(DAY * u32::from(days))),
+        }
+    }
+}
+
+/// Which page of the past is asked for: the newest rows before an instant.
+#[derive(Debug, Clone, Copy)]
+pub struct PastAsk<'a> {
+    /// The stream.
+    pub stream: Stream,
+    /// The market.
+    pub market: &'a Market,
+    /// Rows before this. Clock: the venue's.
+    pub before: Timestamp,
+    /// Of rows at `before` itself those before this one; none where they are not wanted.
+    pub id: Option<i64>,
+    /// What time it is. Clock: ours.
+    pub now: Timestamp,
+}
+
+/// One page of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastPage {
+    /// How to ask for it. The answer has the newest rows first.
+    pub request: Request,
+    /// The times that its rows can have. Where it has none, there are none before its end in it.
+    pub within: Span,
+    /// Rows that it holds at most.
+    pub rows: u16,
 }
 
 /// The limits that a venue's clients keep to.
@@ -163,7 +212,7 @@ pub struct Sniff {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSubscription {
     /// The venue has no such stream.
-    #[error("{venue} has no live stream {stream:?}; it has {offered}")]
+    #[error("{venue} has no stream {stream:?}; it has {offered}")]
     NoStream {
         /// The venue.
         venue: &'static str,

@@ -243,6 +243,16 @@ impl Sim {
         Process::start(command)
     }
 
+    /// Starts `veritape backfill` from this venue into `data`.
+    pub(crate) fn backfill(&self, data: &Path, arguments: &[&str]) -> Process {
+        backfill(&self.rest, data, arguments)
+    }
+
+    /// Where its REST server is.
+    pub(crate) fn rest(&self) -> &str {
+        &self.rest
+    }
+
     /// Ends the venue, and with it what it writes.
     pub(crate) fn stop(self) {
         self.process.signal(Signal::TERM);
@@ -253,6 +263,14 @@ impl Sim {
     pub(crate) fn process(&self) -> &Process {
         &self.process
     }
+}
+
+/// Starts `veritape backfill` from the REST server at `rest` into `data`.
+pub(crate) fn backfill(rest: &str, data: &Path, arguments: &[&str]) -> Process {
+    let mut command = veritape();
+    command.args(["backfill", "--venue", "upbit", "--rest-url", rest, "--json"]);
+    command.arg("--data").arg(data).args(arguments);
+    Process::start(command)
 }
 
 /// A Python that has what `scripts/requirements.txt` names.

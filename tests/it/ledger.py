@@ -8,17 +8,21 @@ and its `sockets` says to how many connections the trade was sent. GAPS is what 
 What must hold, whatever happened:
 
 * Every recorded trade is in the ledger, once, and has its values to the last digit.
-* No stream has two rows of one key. Every row's session is in the catalog.
-* A trade that is not recorded lies in a gap of stream `trade`, by its own time. Gaps are in our
+* No stream has two rows of one key. Every row's session or job is in the catalog, and a job counts
+  the rows that it brought.
+* A trade that is not recorded lies in a gap of stream `trade`, by its own time, and that gap is not
+  repaired: what happened in a repaired gap is there, whoever was told of it. Gaps are in our
   clock, so a trade that happened before a gap began may have been on its way then: by as much as
   trades of this recording were late. At the end, what was under way may be missing, and nothing
   before what was recorded last.
-* A candle of a second (or minute) that was wholly told is what its trades in the ledger make.
+* A candle of a second (or minute) that was wholly told is what its trades in the ledger make, where
+  every gap of its stream is repaired.
 * A gap has a known cause, and does not end before it begins.
 * Every part file can be read, the catalog knows it and counts its rows; nothing unpublished lies
   about.
 
-With `--strict`, a trade that was sent to a connection is recorded even if it lies in a gap. With
+With `--strict`, a trade that was sent to a connection is recorded even if it lies in a gap; with
+`--repaired`, every gap of a stream that can be had again is repaired. With
 `--died`, spans of microseconds since 1970, so is one that happened outside of them; each begins
 twice `--sync` earlier, because what came then need not be on the disk yet.
 
@@ -54,6 +58,7 @@ def micros(text: str | None) -> float:
 class Recording:
     def __init__(self, args):
         self.strict = args.strict
+        self.repaired = args.repaired
         spans = [span.split("-") for span in args.died.split(",") if span]
         self.died = [(int(begin), int(over)) for begin, over in spans]
         self.unsafe = 2 * args.sync
@@ -66,7 +71,8 @@ class Recording:
         self.spans = defaultdict(list)
         for gap in self.gaps:
             if gap["stream"] == "trade":
-                self.spans[gap["market"]].append((micros(gap["from"]), micros(gap["to"])))
+                span = micros(gap["from"]), micros(gap["to"]), gap["state"] == "repaired"
+                self.spans[gap["market"]].append(span)
         self.parts = {
             str(path.relative_to(self.data)): list(rows(path))
             for path in sorted(self.data.glob("stream=*/venue=*/date=*/*.parquet"))
@@ -77,8 +83,8 @@ class Recording:
             self.streams[stream] += found
         self.catalog = sqlite3.connect(f"file:{self.data}/catalog.sqlite?mode=ro", uri=True)
         self.trades = self.streams["trade"]
-        late = [row["ts_recv"] - row["ts_event"] for row in self.trades if not row["snapshot"]]
-        self.late = max(late, default=0) + MARGIN
+        live = [row for row in self.trades if not row["snapshot"] and row["source"] == "ws"]
+        self.late = max((row["ts_recv"] - row["ts_event"] for row in live), default=0) + MARGIN
         self.figures = Counter()
 
     def files(self):
@@ -95,13 +101,26 @@ class Recording:
         self.figures["files"] = len(self.parts)
 
     def keys(self):
-        sessions = {row[0] for row in self.catalog.execute("SELECT id FROM sessions")}
+        query = "SELECT id FROM sessions UNION SELECT id FROM jobs"
+        sessions = {row[0] for row in self.catalog.execute(query)}
         for stream, found in self.streams.items():
             keys = Counter(key(stream, row) for row in found)
             for twice in [one for one, count in keys.items() if count > 1][:5]:
                 yield f"{stream}: {keys[twice]} rows of {twice}"
             for session in {row["session"] for row in found} - sessions:
                 yield f"{stream}: session {session} is not in the catalog"
+        brought = Counter(row["session"] for found in self.streams.values() for row in found)
+        # A live candle can take the place of one that a job brought, and not the other way round.
+        query = "SELECT id, stream, rows FROM jobs"
+        for job, stream, count in self.catalog.execute(query):
+            self.figures["rest"] += brought[job]
+            if brought[job] > count or (stream == "trade" and brought[job] != count):
+                yield f"{stream}: job {job} brought {brought[job]} rows; it says {count}"
+        query = "SELECT stream, sum(rows) FROM hours GROUP BY stream"
+        for stream, count in self.catalog.execute(query):
+            have = sum(row["market"] is not None for row in self.streams[stream])
+            if count != have:
+                yield f"{stream}: {have} rows; the catalog counts {count} by the hour"
 
     def values(self):
         self.figures["recorded"] = len(self.trades)
@@ -134,8 +153,11 @@ class Recording:
                 continue
             told = f"trade {market} {number}, at {at} told to {trade['sockets']},"
             gaps = self.spans[market] + self.spans[None]
-            if not any(begin - self.late <= at < over for begin, over in gaps):
+            around = [state for begin, over, state in gaps if begin - self.late <= at < over]
+            if not around:
                 yield f"{told} is neither recorded nor in a gap"
+            elif all(around):
+                yield f"{told} is not recorded, and its gap is repaired"
             elif not trade["sockets"]:
                 self.figures["untold"] += 1
             elif self.strict:
@@ -168,7 +190,8 @@ class Recording:
     def candles(self):
         for stream, unit in UNITS.items():
             found = {(row["market"], row["ts_open"] // 1000): row for row in self.streams[stream]}
-            if not found or self.gaps:
+            gaps = [gap for gap in self.gaps if gap["stream"] == stream]
+            if not found or any(gap["state"] != "repaired" for gap in gaps):
                 continue
             first, _ = self.recorded_span()
             last = max(at for _, at in found)
@@ -192,6 +215,10 @@ class Recording:
             begin, over = micros(gap["from"]), micros(gap["to"])
             if gap["cause"] not in CAUSES or over < begin or begin < 1.7e15:
                 yield f"gap {gap}"
+            again = gap["stream"] == "trade" or gap["stream"].startswith("candle.")
+            self.figures[gap["state"]] += 1
+            if self.repaired and again and gap["state"] != "repaired":
+                yield f"not repaired: {gap}"
         self.figures["gaps"] = len(self.gaps)
         query = "SELECT count(*) FROM sessions WHERE subscriptions != '{}'"
         (self.figures["sessions"],) = self.catalog.execute(query).fetchone()
@@ -225,6 +252,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("gaps", type=Path)
     parser.add_argument("--strict", action="store_true")
+    parser.add_argument("--repaired", action="store_true")
     parser.add_argument("--died", default="")
     parser.add_argument("--sync", type=int, default=100_000)
     found = Recording(parser.parse_args())

@@ -2,6 +2,8 @@
 //! documents keep. What each file shows, and how to add to it, stands in `tests/README.md`.
 
 #[cfg(test)]
+mod backfill;
+#[cfg(test)]
 mod capture;
 #[cfg(test)]
 mod config;
@@ -29,6 +31,8 @@ mod rebuild;
 mod recording;
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod repair;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::model::gap::GapCause;
 use crate::model::market::Source;
 use crate::model::subscription::Subscription;
 use crate::model::time::Timestamp;
-use crate::net::budget::{Answer, Use};
+use crate::net::budget::{Answer, Urgency, Use};
 use crate::net::connect::{ConnectError, host_of};
 use crate::net::session::{Incoming, Session, Why};
 use crate::venue::Control;
@@ -91,7 +91,7 @@ impl Live {
         let Context { venue, url, connector, budget, .. } = self.context.as_ref();
         let host = host_of(url)?;
         tokio::time::sleep(self.delay).await;
-        budget.wait(&host, Use::Connect).await;
+        budget.wait(&host, Use::Connect, Urgency::Now).await;
         let opening = venue.open(url, &ticket(), &self.subscriptions);
         let opened = connector.open(&opening).await;
         match &opened {

@@ -85,7 +85,7 @@ fn bench(wanted: &str, rotation: Option<Rotation>, limits: QueueLimits) -> Bench
         budget: Arc::new(Budget::new(Arc::clone(&clock), rates)),
         clock,
         connector,
-        numbers: Numbers::starting_at(1),
+        numbers: Arc::new(Numbers::starting_at(1)),
         queue: sender,
         stats: Arc::default(),
     });

@@ -161,7 +161,7 @@ fn candles(lanes: &mut Lanes, script: &str, ending: bool) -> Vec<String> {
                 out.push(format!(
                     "{open}={}{}",
                     candle.close,
-                    if ripe.revises { " again" } else { "" }
+                    if ripe.doubtful { " again" } else { "" }
                 ));
             }
         } else {

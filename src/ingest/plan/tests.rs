@@ -13,7 +13,7 @@ const LISTED: &str = "KRW-BTC KRW-ETH BTC-ETH USDT-BTC";
 
 /// What `asked` for comes to: the subscriptions with their depths, or the error.
 fn plan(asked: &str, streams: &str, listed: Listed<'_>) -> String {
-    let resolved = Selection::parse(&TOY, &words(asked), &words(streams))
+    let resolved = Selection::parse(&TOY, Way::Live, &words(asked), &words(streams))
         .and_then(|selection| selection.resolve(&TOY, listed));
     match resolved {
         Ok(subscriptions) => subscriptions

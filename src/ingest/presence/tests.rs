@@ -242,6 +242,7 @@ fn a_gap_of_an_earlier_run_goes_on_and_ends() {
         cause: GapCause::Disconnect,
         state: GapState::Open,
         rows_repaired: 0,
+        source: None,
         detail: String::new(),
     };
     let key = |market| key(&"v".into(), Stream::Trade, &Market::new(market));

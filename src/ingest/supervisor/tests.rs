@@ -6,6 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::ingest::plan::Way;
 use crate::ingest::queue::{QueueLimits, Receiver, queue};
 use crate::ingest::testing::{NARROW, TOY, Toy, line};
 use crate::net::budget::Rates;
@@ -65,12 +66,12 @@ fn bench(
         venue,
         ws_url: "ws://toy/ws".to_owned(),
         rest_url: rest_url.to_owned(),
-        selection: Selection::parse(venue, &words(markets), &words("trade")).unwrap(),
+        selection: Selection::parse(venue, Way::Live, &words(markets), &words("trade")).unwrap(),
         lines: 1,
         max_age: None,
         poll_every: Duration::from_millis(20),
         list_patience: Duration::from_millis(700),
-        next_session: 7,
+        numbers: Arc::new(Numbers::starting_at(7)),
         fallback: Vec::new(),
         http: Http::new(&tls, Arc::clone(&budget), Arc::clone(&clock)).unwrap(),
         clock,

@@ -16,6 +16,7 @@
 //!
 //! The writer ends when all senders of its queue are gone.
 
+mod gaps;
 mod raw;
 mod seal;
 mod sealer;
@@ -35,6 +36,7 @@ use self::sealer::Sealer;
 use self::trouble::Trouble;
 use super::buffers::SealRule;
 use super::intake::Intake;
+use super::jobs::{Told, page_of};
 use super::presence::Presence;
 use super::progress::Progress;
 use super::queue::{Gauge, Receiver};
@@ -177,11 +179,14 @@ pub struct Writer {
     next_session: i64,
     told: Progress,
     progress: watch::Sender<Progress>,
+    jobs_told: watch::Sender<Arc<Told>>,
+    /// Whether a page of a job waits to be durable.
+    page_waits: bool,
     gauge: Arc<Gauge>,
 }
 
 impl Writer {
-    /// The first number that no session had yet.
+    /// The first number that no session and no job had yet.
     pub const fn next_session(&self) -> i64 {
         self.next_session
     }
@@ -189,6 +194,11 @@ impl Writer {
     /// What the writer has done so far, as it changes.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    /// What became of the pages of jobs, as it changes.
+    pub fn jobs(&self) -> watch::Receiver<Arc<Told>> {
+        self.jobs_told.subscribe()
     }
 
     /// Takes events until all senders are gone, then seals everything.
@@ -257,6 +267,7 @@ impl Writer {
                 event.cause = self.trouble.blame(event.cause, event.proven_until);
                 self.presence.closed(&event);
             }
+            Event::Job(job) => self.intake.jobs.take(job, self.now),
             Event::Tick(at) => self.reach(at),
         }
         Ok(())
@@ -269,6 +280,13 @@ impl Writer {
     /// Journals a frame, then reads it.
     fn take_frame(&mut self, mut frame: Frame) -> Result<(), WriterError> {
         self.reach(frame.ts_recv);
+        if let Some(job) = page_of(&frame) {
+            self.page_waits = true;
+            // A start has to know the job of every page that it finds.
+            if self.intake.jobs.is_unknown(job) {
+                self.persist(Self::tell_presence)?;
+            }
+        }
         frame.sequence = self.next_frame;
         if self.journal.sync_due() {
             self.persist(Self::sync)?;
@@ -285,7 +303,9 @@ impl Writer {
     /// Does what is due: syncs the journal, seals, or tells readers of the catalog what is new.
     fn catch_up(&mut self) -> Result<(), WriterError> {
         let patience = self.options.sync_interval.mul_f32(0.75);
-        if self.unsynced_since.is_some_and(|since| self.now.since(since) >= patience) {
+        let due = self.unsynced_since.is_some_and(|since| self.now.since(since) >= patience);
+        // Whoever asks for the pages of a job waits for each of them.
+        if due || self.page_waits {
             self.persist(Self::sync)?;
         }
         if self.now.since(self.looked) >= LOOK_EVERY {
@@ -299,7 +319,7 @@ impl Writer {
         if self.seal_is_due() {
             self.persist(Self::finish_seal)?;
             self.persist(Self::begin_seal)?;
-        } else if self.presence.has_news() {
+        } else if self.presence.has_news() || self.intake.jobs.has_news() {
             self.persist(Self::tell_presence)?;
         }
         Ok(())
@@ -318,13 +338,25 @@ impl Writer {
     fn seal_is_due(&self) -> bool {
         let (buffers, rule) = (&self.intake.buffers, self.options.seal);
         let idle = matches!(self.sealing, Sealing::Idle);
-        buffers.due(rule, self.now) && (idle || buffers.weight() >= rule.buffer_bytes)
+        let lanes = &self.intake.lanes;
+        let ends = idle && self.intake.jobs.due(self.now, rule.rotate, |job| lanes.holds(job));
+        ends || buffers.due(rule, self.now) && (idle || buffers.weight() >= rule.buffer_bytes)
     }
 
     fn sync(&mut self) -> Result<(), WriterError> {
         self.journal.sync()?;
         self.unsynced_since = None;
+        self.page_waits = false;
+        self.intake.jobs.synced();
+        self.tell_jobs();
         Ok(())
+    }
+
+    /// Tells whoever runs jobs what became of their pages.
+    fn tell_jobs(&mut self) {
+        if let Some(told) = self.intake.jobs.told() {
+            self.jobs_told.send_replace(told);
+        }
     }
 
     fn show(&mut self) {

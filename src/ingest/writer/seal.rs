@@ -5,19 +5,12 @@
 //! when the seal began goes together: its rows, the position they cover, and what merging needs to
 //! go on from there.
 
-use std::collections::BTreeMap;
-
-use super::sealer::{Job, Sealed};
+use super::sealer::{BASES_AT_ONCE, Job, Outcome, PartJob, Sealed};
 use super::{Writer, WriterError};
-use crate::ingest::buffers::{Hour, Part, PartKey};
-use crate::ingest::merge::LaneKey;
-use crate::model::time::Timestamp;
-use crate::store::catalog::{Carry, Change, HourRows, Retired};
-use crate::store::paths::PartName;
+use crate::ingest::buffers::{Part, PartKey};
+use crate::ingest::settle::Doubts;
+use crate::store::catalog::{Carry, Change, Retired};
 use crate::store::segment::Segment;
-
-/// Files that one candle revision may take up: all are open at once.
-const BASES_LIMIT: usize = 24;
 
 /// How far a seal is.
 #[derive(Debug, Default)]
@@ -46,21 +39,18 @@ impl Writer {
     pub(super) fn begin_seal(&mut self) -> Result<(), WriterError> {
         self.tell(true)?;
         let Sealing::Idle = self.sealing else { return Ok(()) };
-        let revised = self.revised_parts()?;
-        let mut change = self.gather_sealed();
+        let covering = self.covering()?;
+        let lanes = &self.intake.lanes;
+        self.intake.jobs.begin_seal(|job| lanes.holds(job));
+        let change = self.gather_sealed();
         let buffers = std::mem::take(&mut self.intake.buffers);
-        let numbers = self.next_segment..;
-        let job: Job = numbers
-            .zip(buffers.parts)
-            .map(|(number, (key, mut part))| {
-                part.keep_last();
-                let bases = revised.get(&key).cloned().unwrap_or_default();
-                change.retired.extend(bases.iter().map(|base| base.name.number));
-                let PartKey { stream, venue, date } = key;
-                (PartName { stream, venue, date, number }, part, bases)
-            })
-            .collect();
-        self.next_segment += u64::try_from(job.len()).unwrap_or(u64::MAX);
+        let mut job: Job = Vec::with_capacity(covering.len());
+        for ((key, part), covering) in buffers.parts.into_iter().zip(covering) {
+            let number = self.next_segment;
+            let rounds = u64::try_from(covering.len() / BASES_AT_ONCE).unwrap_or(u64::MAX);
+            self.next_segment = number.saturating_add(rounds).saturating_add(1);
+            job.push(PartJob { key, part, covering, number, settled: None });
+        }
         self.change = change;
         self.sealing = Sealing::Failed(job);
         self.write_files();
@@ -82,9 +72,9 @@ impl Writer {
         self.write_files();
         if let Sealing::Writing = self.sealing {
             match self.sealer.wait() {
-                Sealed::Done(segments) => {
-                    let change = std::mem::take(&mut self.change);
-                    self.sealing = Sealing::Written(Box::new(Change { segments, ..change }));
+                Sealed::Done(outcome) => {
+                    let change = self.complete(outcome);
+                    self.sealing = Sealing::Written(Box::new(change));
                 }
                 Sealed::Failed(job, error) => {
                     self.sealing = Sealing::Failed(job);
@@ -92,11 +82,13 @@ impl Writer {
                 }
             }
         }
-        if let Sealing::Written(change) = std::mem::take(&mut self.sealing) {
-            if let Err(error) = self.catalog.publish(&change) {
+        if let Sealing::Written(mut change) = std::mem::take(&mut self.sealing) {
+            if let Err(error) = self.publish_with_gaps(&mut change) {
                 self.sealing = Sealing::Written(change);
-                return Err(error.into());
+                return Err(error);
             }
+            self.intake.jobs.seal_published(&change.jobs);
+            self.tell_jobs();
             self.told.sealed(&change);
             self.tidy(&change);
         }
@@ -134,9 +126,30 @@ impl Writer {
         self.pending.live.extend(changed.live);
         self.pending.gaps.extend(changed.gaps);
         self.pending.at = self.now;
-        self.catalog.publish(&self.pending)?;
-        self.pending = Change::default();
+        self.pending.jobs = self.intake.jobs.news();
+        let mut pending = std::mem::take(&mut self.pending);
+        if let Err(error) = self.publish_with_gaps(&mut pending) {
+            self.pending = pending;
+            return Err(error);
+        }
+        self.intake.jobs.published(&pending.jobs);
+        self.tell_jobs();
         Ok(())
+    }
+
+    /// What the catalog has to learn with a seal whose files are written.
+    fn complete(&mut self, outcome: Outcome) -> Change {
+        let change = std::mem::take(&mut self.change);
+        for (PartKey { stream, venue, .. }, new) in outcome.found_new {
+            self.intake.tallies.entry((venue, stream)).or_default().rows += new;
+        }
+        Change {
+            segments: outcome.segments,
+            retired: outcome.retired,
+            hours: outcome.hours,
+            jobs: self.intake.jobs.sealed(&outcome.counts),
+            ..change
+        }
     }
 
     /// What the catalog has to learn with the rows that are buffered now, but for their files.
@@ -151,7 +164,6 @@ impl Writer {
         Change {
             at: self.now,
             next_frame: Some(self.next_frame),
-            hours: self.hours(),
             carries: carries.collect(),
             instruments: self.intake.instruments.drain(),
             gaps: lost.into_iter().map(|gap| self.presence.lost(gap)).collect(),
@@ -160,37 +172,14 @@ impl Writer {
         }
     }
 
-    /// The published files that may hold an earlier state of candles that wait.
-    fn revised_parts(&self) -> Result<BTreeMap<PartKey, Vec<Segment>>, WriterError> {
-        let parts = self.intake.buffers.parts.iter();
-        let revised = parts.filter(|(_, part)| !part.revised.is_empty());
-        revised.map(|(key, part)| Ok((key.clone(), self.revised(key, part)?))).collect()
-    }
-
-    fn revised(&self, key: &PartKey, part: &Part) -> Result<Vec<Segment>, WriterError> {
-        let mut segments: Vec<Segment> = Vec::new();
-        for (_, at) in &part.revised {
-            for segment in self.catalog.covering(&key.venue, key.stream, *at, *at)? {
-                if !segments.contains(&segment) && segments.len() < BASES_LIMIT {
-                    segments.push(segment);
-                }
-            }
-        }
-        segments.sort_by_key(|segment| segment.name.number);
-        Ok(segments)
-    }
-
-    fn hours(&self) -> Vec<HourRows> {
-        let row = |((lane, hour), rows): (&(LaneKey, Timestamp), &Hour)| HourRows {
-            venue: lane.venue.clone(),
-            stream: lane.stream,
-            market: Some(lane.market.clone()),
-            hour: *hour,
-            rows: rows.rows,
-            first: rows.first,
-            last: rows.last,
+    /// For each part that waits, the published files that may hold rows of it.
+    fn covering(&self) -> Result<Vec<Vec<Segment>>, WriterError> {
+        let one = |(key, part): (&PartKey, &Part)| match Doubts::new(key.stream, part).ends() {
+            Some(ends) => self.catalog.covering(&key.venue, key.stream, ends.min, ends.max),
+            None => Ok(Vec::new()),
         };
-        self.intake.buffers.hours.iter().map(row).collect()
+        let parts = self.intake.buffers.parts.iter();
+        Ok(parts.map(one).collect::<Result<_, _>>()?)
     }
 
     /// Clears away what the publication made superfluous. What cannot be removed now is removed at

@@ -12,6 +12,7 @@ use super::trouble::Trouble;
 use super::{Writer, WriterError, WriterOptions};
 use crate::ingest::instruments::Instruments;
 use crate::ingest::intake::Intake;
+use crate::ingest::jobs::{Jobs, page_of};
 use crate::ingest::merge::{LaneKey, Lanes};
 use crate::ingest::presence::{Past, Presence};
 use crate::ingest::progress::Progress;
@@ -67,7 +68,11 @@ impl Writer {
             catalog,
             journal,
             options,
-            intake: Intake::new(lanes(&start.carries)?, Instruments::new(instruments)),
+            intake: Intake::new(
+                lanes(&start.carries)?,
+                Instruments::new(instruments),
+                Jobs::new(start.jobs.iter().cloned()),
+            ),
             next_frame: start.next_frame,
             next_segment: start.next_segment,
             next_session: start.next_session,
@@ -79,6 +84,8 @@ impl Writer {
             unsynced_since: None,
             told: Progress::default(),
             progress: watch::Sender::new(Progress::default()),
+            jobs_told: watch::Sender::default(),
+            page_waits: false,
             gauge: Arc::default(),
         };
         writer.recover(recovery, &swept)?;
@@ -99,11 +106,13 @@ impl Writer {
             self.next_frame = frame.sequence;
             self.now = frame.ts_recv;
             let session = frame.origin.session;
-            if session >= published_sessions {
-                self.presence.found(session, &frame.origin.venue, frame.ts_recv);
-                self.next_session = self.next_session.max(session.saturating_add(1));
+            self.next_session = self.next_session.max(session.saturating_add(1));
+            if page_of(&frame).is_none() {
+                if session >= published_sessions {
+                    self.presence.found(session, &frame.origin.venue, frame.ts_recv);
+                }
+                self.presence.recovered(session, frame.ts_recv);
             }
-            self.presence.recovered(session, frame.ts_recv);
             self.read(&frame);
             self.next_frame += 1;
             frames += 1;
@@ -182,7 +191,8 @@ fn past(start: Start) -> Past {
     });
     Past {
         proven: proven.collect(),
-        lasting: start.open_gaps,
+        // One that ended waits for its repair, and is not to last on.
+        lasting: start.open_gaps.into_iter().filter(|(_, gap)| gap.to.is_none()).collect(),
         next_gap: start.next_gap,
         unclosed: start.unclosed,
     }

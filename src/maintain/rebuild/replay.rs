@@ -10,10 +10,15 @@ use super::stage::{Stage, discard};
 use super::twins::Twins;
 use super::{RebuildError, Site};
 use crate::ingest::buffers::{Part, PartKey};
+use crate::ingest::instruments::Instruments;
 use crate::ingest::intake::Intake;
+use crate::ingest::jobs::Jobs;
+use crate::ingest::merge::Lanes;
+use crate::ingest::settle::Doubts;
 use crate::model::gap::Gap;
 use crate::model::time::Timestamp;
-use crate::store::segment::{Base, Omit, Segment};
+use crate::store::catalog::Filter;
+use crate::store::segment::{Base, Omit};
 
 /// How often, in the time of the frames, candles are looked through for those that are over.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -43,7 +48,9 @@ impl<'a> Replay<'a> {
     ) -> Result<Said, RebuildError> {
         let mut listings = Listings::read(site, &kept.asked)?;
         let twins = Twins::new(site, &kept.asked)?;
-        let mut replay = Self { site, twins, intake: Intake::default(), rows: 0 };
+        let jobs = Jobs::new(site.catalog.jobs(&Filter::default())?);
+        let intake = Intake::new(Lanes::default(), Instruments::default(), jobs);
+        let mut replay = Self { site, twins, intake, rows: 0 };
         let mut looked = Timestamp::MIN;
         let mut now = Timestamp::MIN;
         let mut frames = 0_u64;
@@ -78,27 +85,35 @@ impl<'a> Replay<'a> {
                 continue;
             }
             self.twins.sift(&key, &mut part)?;
-            if !part.rows.is_empty() {
-                self.write(stage, &key, &part)?;
-            }
+            self.write(stage, &key, part)?;
         }
         Ok(())
     }
 
-    /// Writes a part. A candle in it that an earlier new part holds too takes its place.
+    /// Writes a part. What an earlier new part holds too is settled with it: a trade stays there, a
+    /// later state of a candle takes its place.
     fn write(
         &mut self,
         stage: &mut Stage,
         part_key: &PartKey,
-        part: &Part,
+        mut part: Part,
     ) -> Result<(), RebuildError> {
-        let holds = |segment: &Segment| {
-            let within =
-                |at: &Timestamp| segment.ts_event.min <= *at && *at <= segment.ts_event.max;
-            key(segment) == *part_key && part.revised.iter().any(|(_, at)| within(at))
-        };
-        let before = stage.take(|written| holds(written.segment()));
-        let omit = Omit::Keys(&part.revised);
+        let mut doubts = Doubts::new(part_key.stream, &part);
+        for written in stage.parts() {
+            let segment = written.segment();
+            if key(segment) == *part_key && doubts.may_lie_in(segment.ts_event) {
+                let (number, extent) = (segment.name.number, doubts.extent());
+                written.scan(self.site.fs, extent, |cells| doubts.look(number, cells))?;
+            }
+        }
+        let settled = doubts.settle();
+        settled.apply(&mut part);
+        if part.rows.is_empty() {
+            return Ok(());
+        }
+        let holds = |number: &u64| settled.holders.contains_key(number);
+        let before = stage.take(|written| holds(&written.segment().name.number));
+        let omit = Omit::Keys(&settled.replaced);
         let bases: Vec<Base<'_>> = before.iter().map(|part| Base::written(part, omit)).collect();
         let written = stage.written(self.site, part_key, &part.rows, &bases);
         match written {

@@ -17,7 +17,7 @@ async fn passes(budget: &Arc<Budget>, host: &'static str, what: Use, count: usiz
         .map(|_| {
             let budget = Arc::clone(budget);
             tokio::spawn(async move {
-                budget.wait(host, what).await;
+                budget.wait(host, what, Urgency::Now).await;
                 before.elapsed().as_millis()
             })
         })
@@ -48,7 +48,7 @@ async fn no_second_holds_more_than_the_rate_whoever_asks() {
 async fn unused_rate_is_not_saved_up_and_groups_do_not_share() {
     let budget = budget();
     tokio::time::advance(Duration::from_mins(10)).await;
-    assert_eq!(passes(&budget, "venue", TRADES, 3).await, [0, 102, 204]);
+    assert_eq!(passes(&budget, "venue", TRADES, 3).await, [0, 97, 199]);
     assert_eq!(passes(&budget, "venue", CANDLES, 1).await, [0]);
     assert_eq!(passes(&budget, "venue", Use::Connect, 1).await, [0]);
     assert_eq!(passes(&budget, "other", TRADES, 1).await, [0]);
@@ -101,6 +101,7 @@ async fn what_the_host_says_is_kept_to() {
     for (name, answers, holds) in TABLE {
         let budget = budget();
         for (what, answer) in *answers {
+            tokio::time::advance(budget.held("venue", *what)).await;
             budget.answered("venue", *what, *answer);
         }
         let uses =
@@ -121,7 +122,65 @@ async fn what_the_host_says_is_kept_to() {
 async fn a_user_that_gives_up_does_not_keep_the_turn() {
     let budget = budget();
     budget.answered("venue", TRADES, Answer::TooMany { told: Some(Duration::from_secs(5)) });
-    let given_up = tokio::time::timeout(Duration::from_secs(1), budget.wait("venue", TRADES));
+    let given_up =
+        tokio::time::timeout(Duration::from_secs(1), budget.wait("venue", TRADES, Urgency::Now));
     assert!(given_up.await.is_err());
     assert_eq!(passes(&budget, "venue", TRADES, 1).await, [4_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_wait_does_and_a_late_timer_costs_nothing() {
+    let budget = budget();
+    let (told, mut order) = tokio::sync::mpsc::channel(64);
+    let ask = |name: &'static str, urgency| {
+        let (budget, told) = (Arc::clone(&budget), told.clone());
+        tokio::spawn(async move {
+            budget.wait("venue", TRADES, urgency).await;
+            told.send(name).await.unwrap();
+        })
+    };
+    for _ in 0..3 {
+        ask("later", Urgency::Later);
+    }
+    assert_eq!(order.recv().await, Some("later"));
+    // The second one waits for its turn when these come.
+    for _ in 0..3 {
+        ask("now", Urgency::Now);
+    }
+    let mut rest = Vec::new();
+    for _ in 0..5 {
+        rest.push(order.recv().await.unwrap());
+    }
+    assert_eq!(rest, ["now", "now", "now", "later", "later"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_that_we_filled_alone_is_not_waited_for() {
+    let budget = budget();
+    // The host's second begins in the middle of ours.
+    tokio::time::advance(Duration::from_millis(500)).await;
+    assert_eq!(passes(&budget, "venue", TRADES, 10).await.len(), 10);
+    budget.answered("venue", TRADES, Answer::Served { remaining: Some(0) });
+    let held = budget.held("venue", TRADES);
+    assert!(held < Duration::from_millis(102), "{held:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_on_its_way_doubles_nothing() {
+    for (answer, hold) in [
+        (Answer::Blocked { told: None }, 60_000),
+        (Answer::Blocked { told: Some(Duration::from_secs(10)) }, 10_010),
+        (Answer::TooMany { told: None }, 1_500),
+    ] {
+        let budget = budget();
+        budget.answered("venue", TRADES, answer);
+        for _ in 0..7 {
+            budget.answered("venue", TRADES, answer);
+        }
+        tokio::time::advance(Duration::from_millis(10)).await;
+        budget.answered("venue", TRADES, answer);
+        let held = budget.held("venue", TRADES) + Duration::from_millis(10);
+        assert_eq!(held, Duration::from_millis(hold), "{answer:?}");
+        tokio::time::advance(Duration::from_millis(990)).await;
+    }
 }

@@ -124,3 +124,18 @@ async fn what_the_host_says_of_its_rates_reaches_the_budget() {
         assert_eq!(connects > 0, everything, "{head}: {connects}");
     }
 }
+
+#[test]
+fn a_length_of_time_is_found_in_words() {
+    for (text, seconds) in [
+        ("Too many API requests. Blocked for 30 seconds.", Some(30)),
+        (r#"{"error":{"name":418,"message":"Blocked for 5 minutes."}}"#, Some(300)),
+        ("10초 동안 차단되었습니다", Some(10)),
+        ("2m", Some(120)),
+        (r#"{"error":{"name":418,"message":"blocked"}}"#, None),
+        ("99999999999999999999999 s", None),
+        ("", None),
+    ] {
+        assert_eq!(length_in(text).map(|length| length.as_secs()), seconds, "{text}");
+    }
+}

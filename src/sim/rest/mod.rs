@@ -12,13 +12,13 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use tokio::net::TcpListener;
 
 use super::faults::What;
-use super::limits::{REST_RATE, Verdict};
+use super::limits::Verdict;
 use super::shared::{NO_ROUTE, Shared, TOO_MANY, blocked};
 use answers::Endpoint;
 
@@ -63,9 +63,23 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     };
     let now = shared.now();
     let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    let origin = origin.map(str::to_owned);
+    let response = respond(&shared, endpoint, &uri, origin.as_deref(), now).await;
+    shared.calls.note(now, endpoint.group(), &uri, response.status().as_u16());
+    response
+}
+
+/// The answer to a request for what there is.
+async fn respond(
+    shared: &Arc<Shared>,
+    endpoint: Endpoint,
+    uri: &Uri,
+    origin: Option<&str>,
+    now: i64,
+) -> Response {
     let verdict = {
         let mut gate = shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        gate.judge(endpoint.group(), REST_RATE, origin, now)
+        gate.judge(endpoint.group(), shared.options.rest_rate, origin, now)
     };
     let left = match verdict {
         Verdict::Go(left) => left,
@@ -91,7 +105,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         return limited(endpoint, origin.is_some(), left, early);
     }
     let asked = {
-        let shared = Arc::clone(&shared);
+        let (shared, uri) = (Arc::clone(shared), uri.clone());
         // Making pages of the past takes a while in debug builds.
         tokio::task::spawn_blocking(move || answers::body(&shared, endpoint, &uri, now)).await
     };

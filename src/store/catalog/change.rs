@@ -2,8 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
+use super::jobs::put_job;
 use super::rows::{Carry, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow};
 use crate::model::gap::Gap;
+use crate::model::job::Job;
 use crate::model::market::Market;
 use crate::model::time::Timestamp;
 use crate::store::paths::PartName;
@@ -33,6 +35,8 @@ pub struct Change {
     pub live: Vec<LiveSpan>,
     /// Gaps by their number; what is known of one is replaced.
     pub gaps: Vec<(i64, Gap)>,
+    /// Jobs; what is known of one is replaced.
+    pub jobs: Vec<Job>,
     /// Markets; what is known of one is replaced, but for when it was first seen.
     pub instruments: Vec<InstrumentRow>,
     /// Merge state; what is known is replaced, an empty state removed.
@@ -86,6 +90,9 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     }
     for (id, gap) in &change.gaps {
         put_gap(tx, *id, gap)?;
+    }
+    for job in &change.jobs {
+        put_job(tx, job)?;
     }
     for instrument in &change.instruments {
         put_instrument(tx, instrument)?;
@@ -225,13 +232,14 @@ fn add_hour(tx: &Connection, hour: &HourRows) -> Result<(), Refusal> {
 }
 
 fn put_gap(tx: &Connection, id: i64, gap: &Gap) -> Result<(), Refusal> {
-    let sql = "INSERT INTO gaps (id, venue, stream, market, from_us, to_us, cause, state, rows_repaired, detail)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+    let sql = "INSERT INTO gaps (id, venue, stream, market, from_us, to_us, cause, state, rows_repaired, source,
+            detail)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
         ON CONFLICT (id) DO UPDATE SET venue = excluded.venue, stream = excluded.stream,
             market = excluded.market, from_us = excluded.from_us, to_us = excluded.to_us,
             cause = excluded.cause, state = excluded.state, rows_repaired = excluded.rows_repaired,
-            detail = excluded.detail";
-    let Gap { venue, stream, market, from, to, cause, state, rows_repaired, detail } = gap;
+            source = excluded.source, detail = excluded.detail";
+    let Gap { venue, stream, market, from, to, cause, state, rows_repaired, source, detail } = gap;
     let venue = venue.as_str();
     tx.prepare_cached(sql)?.execute(params![
         id,
@@ -243,6 +251,7 @@ fn put_gap(tx: &Connection, id: i64, gap: &Gap) -> Result<(), Refusal> {
         cause,
         state,
         rows_repaired,
+        source,
         detail
     ])?;
     Ok(())

@@ -61,6 +61,21 @@ impl Catalog {
         Ok(told.collect())
     }
 
+    /// The spans of `filter`'s venue in which its markets were proven live, united over sessions.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn proven(
+        &self,
+        filter: &Filter,
+    ) -> Result<BTreeMap<(Stream, Market), Spans>, CatalogError> {
+        let live = self.live(filter)?.into_iter();
+        Ok(live
+            .filter_map(|((_, stream, market), spans)| Some(((stream, market?), spans)))
+            .collect())
+    }
+
     /// The spans proven live, united over sessions.
     fn live(&self, filter: &Filter) -> Result<BTreeMap<Subject, Spans>, CatalogError> {
         let clause = Clause::of(filter, Some("market"), Some(["from_us", "to_us"]));

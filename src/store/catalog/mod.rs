@@ -7,6 +7,7 @@
 
 mod change;
 mod coverage;
+mod jobs;
 mod migrate;
 mod read;
 mod rows;

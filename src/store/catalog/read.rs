@@ -304,6 +304,7 @@ pub(super) fn gap(row: &Row<'_>) -> rusqlite::Result<(i64, Gap)> {
         cause: row.get("cause")?,
         state: row.get("state")?,
         rows_repaired: row.get("rows_repaired")?,
+        source: row.get("source")?,
         detail: row.get("detail")?,
     };
     Ok((row.get("id")?, gap))

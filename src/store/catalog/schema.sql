@@ -117,23 +117,29 @@ CREATE TABLE gaps (
 CREATE INDEX gaps_by_market ON gaps (venue, stream, market, from_us);
 CREATE INDEX gaps_pending ON gaps (id) WHERE to_us IS NULL OR state = 'open';
 
--- Work on the past that a restart takes up again.
+-- Work on the past: one market of one stream over one span each. Numbers are of the same series as
+-- those of sessions. Counts are of pages whose rows are in published files or in `carry`; a restart
+-- takes up the rest again.
 CREATE TABLE jobs (
-    id      INTEGER PRIMARY KEY,
-    kind    TEXT    NOT NULL,
-    venue   TEXT    NOT NULL,
-    stream  TEXT    NOT NULL,
-    market  TEXT    NOT NULL,
-    from_us INTEGER NOT NULL,
-    to_us   INTEGER NOT NULL,
-    state   TEXT    NOT NULL,
-    rows    INTEGER NOT NULL,
-    calls   INTEGER NOT NULL,
-    error   TEXT,
-    cursor  TEXT                             -- where to go on
+    id         INTEGER PRIMARY KEY,
+    kind       TEXT    NOT NULL,
+    venue      TEXT    NOT NULL,
+    stream     TEXT    NOT NULL,
+    market     TEXT    NOT NULL,
+    from_us    INTEGER NOT NULL,
+    to_us      INTEGER NOT NULL,
+    gap        INTEGER,                      -- the gap that it is to close
+    state      TEXT    NOT NULL,
+    rows       INTEGER NOT NULL,             -- rows that were not there before, or not like this
+    known      INTEGER NOT NULL,             -- rows that were there already
+    calls      INTEGER NOT NULL,             -- requests made, those that failed among them
+    error      TEXT,                         -- what went wrong last
+    reached_us INTEGER,                      -- the earliest that its pages told,
+    reached_id INTEGER                       -- and the number of that trade
 ) STRICT;
 
-CREATE INDEX jobs_by_state ON jobs (state, id);
+CREATE INDEX jobs_pending ON jobs (id) WHERE state IN ('planned', 'running');
+CREATE INDEX jobs_by_gap ON jobs (gap) WHERE gap IS NOT NULL;
 
 -- The markets as the venue last listed them.
 CREATE TABLE instruments (

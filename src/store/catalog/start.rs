@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use smol_str::SmolStr;
 
+#[cfg(test)]
+use super::jobs::UNFINISHED;
+use super::jobs::unfinished;
 use super::read::{gap, session};
 use super::{Carry, Catalog, CatalogError, SessionRow};
 use crate::model::gap::Gap;
+use crate::model::job::Job;
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
@@ -16,7 +20,7 @@ use crate::model::time::Timestamp;
 /// Where the run before stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// The next free session number.
+    /// The next number that neither a session nor a job has.
     pub next_session: i64,
     /// The next free segment number.
     pub next_segment: u64,
@@ -28,6 +32,8 @@ pub struct Start {
     pub carries: Vec<Carry>,
     /// The gaps that last, and those that wait for repair, by number.
     pub open_gaps: Vec<(i64, Gap)>,
+    /// The jobs that are not over, by number.
+    pub jobs: Vec<Job>,
     /// Up to when each market of each stream was last proven live.
     pub proven: Vec<Proven>,
     /// The sessions that were not closed: those of a process that died.
@@ -48,6 +54,7 @@ pub struct Proven {
 }
 
 const NEXT_SESSION: &str = "SELECT coalesce(max(id), 0) + 1 FROM sessions";
+const NEXT_JOB: &str = "SELECT coalesce(max(id), 0) + 1 FROM jobs";
 const NEXT_GAP: &str = "SELECT coalesce(max(id), 0) + 1 FROM gaps";
 const POSITION: &str = "SELECT value FROM meta WHERE key = ?1";
 const CARRIES: &str = "SELECT venue, stream, market, state FROM carry";
@@ -60,8 +67,18 @@ const STILL_LIVE: &str = "SELECT live.venue, live.stream, live.market, sessions.
 
 /// All that a start asks.
 #[cfg(test)]
-pub(super) const QUERIES: [&str; 8] =
-    [NEXT_SESSION, NEXT_GAP, POSITION, CARRIES, OPEN_GAPS, UNCLOSED, PROVEN, STILL_LIVE];
+pub(super) const QUERIES: [&str; 10] = [
+    NEXT_SESSION,
+    NEXT_JOB,
+    NEXT_GAP,
+    POSITION,
+    CARRIES,
+    OPEN_GAPS,
+    UNCLOSED,
+    PROVEN,
+    STILL_LIVE,
+    UNFINISHED,
+];
 
 impl Catalog {
     /// What a recorder needs to go on.
@@ -71,15 +88,16 @@ impl Catalog {
     /// When SQLite says no.
     pub fn start(&self) -> Result<Start, CatalogError> {
         self.read(|db| {
-            let number = |sql: &str| db.query_row(sql, [], |row| row.get(0));
+            let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
             let Position { next_segment, next_frame } = position(db)?;
             Ok(Start {
-                next_session: number(NEXT_SESSION)?,
+                next_session: number(NEXT_SESSION)?.max(number(NEXT_JOB)?),
                 next_gap: number(NEXT_GAP)?,
                 next_segment,
                 next_frame,
                 carries: carries(db)?,
                 open_gaps: open_gaps(db)?,
+                jobs: unfinished(db)?,
                 proven: proven(db)?,
                 unclosed: unclosed(db)?,
             })

@@ -4,7 +4,8 @@ use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 
 use crate::model::gap::{GapCause, GapState};
-use crate::model::market::Market;
+use crate::model::job::{JobKind, JobState};
+use crate::model::market::{Market, Source};
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 use crate::store::paths::PartName;
@@ -54,5 +55,8 @@ word! {
     Stream, |value| value.name();
     GapCause, |value| value.as_str();
     GapState, |value| value.as_str();
+    JobKind, |value| value.as_str();
+    JobState, |value| value.as_str();
+    Source, |value| value.as_str();
     PartName, |value| value.to_string();
 }

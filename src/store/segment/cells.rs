@@ -21,6 +21,8 @@ use crate::store::paths::Paths;
 pub enum Extent {
     /// Market, times and frame.
     Keys,
+    /// The same, and the venue's number of a trade.
+    Ids,
     /// Every column.
     Whole,
 }
@@ -63,8 +65,9 @@ pub(super) fn scan_part(
                 each(&Cells::of(&batch?, stream).map_err(misfit)?);
             }
         }
-        Extent::Keys => {
-            for batch in part.key_batches(stream, BATCH_ROWS)? {
+        Extent::Keys | Extent::Ids => {
+            let more = (extent == Extent::Ids).then_some(layout::ID);
+            for batch in part.key_batches(stream, BATCH_ROWS, more)? {
                 each(&Cells::of(&batch?, stream).map_err(misfit)?);
             }
         }
@@ -105,6 +108,12 @@ impl<'a> Cells<'a> {
     /// The sequence of the row's frame.
     pub fn frame(&self, row: usize) -> i64 {
         self.keys.row(row).2
+    }
+
+    /// The venue's number of a row; none where it has none, or that was not read.
+    pub fn id(&self, row: usize) -> Option<i64> {
+        let ids = self.batch.column_by_name(layout::ID)?.as_primitive_opt::<Int64Type>()?;
+        ids.values().get(row).copied()
     }
 
     /// Hands every cell of a row to `sink`, in the order of `Row::columns`. The part has to be

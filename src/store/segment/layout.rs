@@ -29,6 +29,8 @@ const ZSTD_LEVEL: i32 = 3;
 pub(super) const MARKET: &str = "market";
 pub(super) const FRAME: &str = "frame";
 pub(super) const TS_RECV: &str = "ts_recv";
+/// The venue's number of a row: of trades.
+pub(super) const ID: &str = "id";
 
 /// Names of the key-value metadata of each file.
 pub(super) mod key {

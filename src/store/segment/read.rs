@@ -132,15 +132,17 @@ impl Part {
         }))
     }
 
-    /// The same with the market, the times and the frame of each row only.
+    /// The same with the market, the times and the frame of each row only, and one column `more`.
     pub(super) fn key_batches(
         self,
         stream: Stream,
         size: usize,
+        more: Option<&str>,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, SegmentError>>, SegmentError> {
         self.check(stream)?;
         let Self { path, builder } = self;
         let names = [layout::MARKET, layout::TS_RECV, layout::FRAME, layout::time_column(stream)];
+        let names = names.into_iter().chain(more);
         let columns = ProjectionMask::columns(builder.parquet_schema(), names);
         let reader = builder.with_projection(columns).with_batch_size(size).build();
         let reader = reader.map_err(|e| SegmentError::reading(&path, e))?;

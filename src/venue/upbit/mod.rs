@@ -19,8 +19,8 @@ use crate::model::frame::Frame;
 use crate::model::record::Record;
 use crate::model::subscription::{CandleUnit, Stream, Subscription};
 use crate::venue::{
-    BadSubscription, Control, DecodeError, Endpoints, History, Limits, Offer, Opening, Request,
-    Sniff, Venue,
+    BadSubscription, Control, DecodeError, Endpoints, History, Limits, Offer, Opening, PastAsk,
+    PastPage, Request, Sniff, Venue,
 };
 
 /// Upbit in one country.
@@ -74,7 +74,7 @@ const fn candle(unit: CandleUnit, live: bool, history: History) -> Offer {
 }
 
 static OFFERS: [Offer; 16] = [
-    offer(Stream::Trade, true, Some(History::Days(7))),
+    offer(Stream::Trade, true, Some(History::UtcDays(rest::TRADE_DAYS))),
     offer(Stream::Orderbook, true, None),
     offer(Stream::Ticker, true, None),
     candle(CandleUnit::S1, true, History::Days(90)),
@@ -135,6 +135,23 @@ impl Venue for Upbit {
 
     fn listing(&self, base: &str) -> Request {
         rest::listing(base)
+    }
+
+    fn past(&self, base: &str, ask: &PastAsk<'_>) -> Option<PastPage> {
+        match ask.stream {
+            Stream::Trade => rest::trade_page(base, ask),
+            Stream::Candle(unit) => rest::candle_page(base, unit, ask),
+            Stream::Orderbook | Stream::Ticker | Stream::Instrument | Stream::Unread => None,
+        }
+    }
+
+    fn denies_market(&self, status: u16, body: &str) -> bool {
+        // A path that leads nowhere is a 404 as well, in other words.
+        status == 404
+            && matches!(
+                route::route(body.as_bytes()),
+                route::Route::Control(Control::Refusal { message, .. }) if message == "Code not found"
+            )
     }
 
     fn control(&self, body: &[u8]) -> Option<Control> {

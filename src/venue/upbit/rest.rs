@@ -5,16 +5,17 @@ use std::time::Duration;
 use chrono::SecondsFormat;
 
 use crate::model::market::Market;
+use crate::model::span::Span;
 use crate::model::subscription::CandleUnit;
-use crate::model::time::{SECOND_US, Timestamp};
-use crate::venue::Request;
+use crate::model::time::{DAY, DAY_US, SECOND_US, Timestamp};
+use crate::venue::{PastAsk, PastPage, Request};
 
 /// The most candles that one page holds; the venue takes more for this many.
 pub const CANDLES_PER_PAGE: u16 = 200;
 /// The most trades that one page holds.
 pub const TRADES_PER_PAGE: u16 = 500;
 /// How many UTC days before the current one trades can be had of.
-pub const TRADE_DAYS: u8 = 7;
+pub const TRADE_DAYS: u16 = 7;
 
 /// Where a page of trades ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,47 @@ pub enum TradesBefore {
     Second(u32),
     /// Before the trade with this number.
     Id(i64),
+}
+
+/// The page of candles that is asked for.
+#[must_use]
+pub fn candle_page(base: &str, unit: CandleUnit, ask: &PastAsk<'_>) -> Option<PastPage> {
+    let to = whole_second(ask.before);
+    Some(PastPage {
+        request: candles(base, unit, ask.market, to),
+        within: Span::new(Timestamp::MIN, to)?,
+        rows: CANDLES_PER_PAGE,
+    })
+}
+
+/// The page of trades that is asked for: trades are kept by UTC days, and no page leaves its day.
+#[must_use]
+pub fn trade_page(base: &str, ask: &PastAsk<'_>) -> Option<PastPage> {
+    let today = ask.now.day();
+    let latest =
+        if ask.id.is_some() { ask.before } else { ask.before.before(Duration::from_micros(1)) };
+    let day = latest.day().min(today);
+    let days_ago = u16::try_from((today.micros() - day.micros()) / DAY_US).ok();
+    let days_ago = days_ago.filter(|days| *days <= TRADE_DAYS)?;
+    let within = Span::new(day, day.after(DAY))?;
+    let end = whole_second(ask.before);
+    let before = match ask.id {
+        Some(id) => TradesBefore::Id(id),
+        // The last second of a day ends with the day.
+        None if end >= within.to() || ask.before >= ask.now => TradesBefore::End,
+        None => {
+            let second = u32::try_from(end.since(day).as_secs());
+            second.map_or(TradesBefore::End, TradesBefore::Second)
+        }
+    };
+    let request = trades(base, ask.market, days_ago, before);
+    Some(PastPage { request, within, rows: TRADES_PER_PAGE })
+}
+
+/// The first whole second that is not before `at`: the venue reads whole seconds.
+fn whole_second(at: Timestamp) -> Timestamp {
+    let up = at.after(Duration::from_micros(SECOND_US.unsigned_abs() - 1));
+    Timestamp::from_micros(up.micros() - up.micros().rem_euclid(SECOND_US))
 }
 
 /// The request for the list of markets.
@@ -51,9 +93,8 @@ pub fn candles(base: &str, unit: CandleUnit, market: &Market, to: Timestamp) -> 
         CandleUnit::Mo1 => "/v1/candles/months",
         CandleUnit::Y1 => "/v1/candles/years",
     };
-    // The venue reads whole seconds. Candles open at whole seconds, so the next one asks for the
-    // same candles.
-    let whole = to.after(Duration::from_micros(SECOND_US.unsigned_abs() - 1)).datetime();
+    // Candles open at whole seconds, so the next one asks for the same candles.
+    let whole = whole_second(to).datetime();
     let parameters = [
         ("market", market.as_str()),
         ("to", &whole.to_rfc3339_opts(SecondsFormat::Secs, true)),
@@ -65,7 +106,7 @@ pub fn candles(base: &str, unit: CandleUnit, market: &Market, to: Timestamp) -> 
 /// The request for the newest trades of one UTC day before `before`: at most [`TRADES_PER_PAGE`].
 /// `days_ago` counts UTC days back from the current one; more than [`TRADE_DAYS`] is refused.
 #[must_use]
-pub fn trades(base: &str, market: &Market, days_ago: u8, before: TradesBefore) -> Request {
+pub fn trades(base: &str, market: &Market, days_ago: u16, before: TradesBefore) -> Request {
     let count = TRADES_PER_PAGE.to_string();
     let mut parameters = vec![("market", market.as_str()), ("count", &count)];
     let days = days_ago.to_string();
@@ -172,6 +213,40 @@ mod tests {
             let request = trades(BASE, &market, days_ago, before);
             let url = format!("{BASE}/v1/trades/ticks?market=KRW-BTC&count=500{rest}");
             assert_eq!(request, Request { url, group: "trade" });
+        }
+    }
+
+    /// One ask for trades: how the day and the end of the page are named, and its day.
+    #[test]
+    fn every_time_of_trades_is_a_day_and_an_end() {
+        let market = Market::new("KRW-BTC");
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        for (before, id, expected, day) in [
+            ("2026-11-21T09:00:00Z", None, "", "2026-11-21"),
+            ("2026-11-22T00:00:00Z", None, "", "2026-11-21"),
+            ("2026-11-21T08:00:00Z", None, "&to=08%3A00%3A00", "2026-11-21"),
+            ("2026-11-21T08:00:00.000001Z", None, "&to=08%3A00%3A01", "2026-11-21"),
+            ("2026-11-21T00:00:00.001Z", None, "&to=00%3A00%3A01", "2026-11-21"),
+            ("2026-11-21T00:00:00Z", None, "&days_ago=1", "2026-11-20"),
+            ("2026-11-21T00:00:00Z", Some(7), "&cursor=7", "2026-11-21"),
+            ("2026-11-20T23:59:59.500Z", None, "&days_ago=1", "2026-11-20"),
+            ("2026-11-20T23:59:59.500Z", Some(8), "&days_ago=1&cursor=8", "2026-11-20"),
+            ("2026-11-14T00:00:01Z", None, "&days_ago=7&to=00%3A00%3A01", "2026-11-14"),
+            ("2026-11-14T00:00:00Z", None, "none", "none"),
+        ] {
+            let ask = PastAsk {
+                stream: crate::model::subscription::Stream::Trade,
+                market: &market,
+                before: at(before),
+                id,
+                now: at("2026-11-21T09:00:00Z"),
+            };
+            let page = trade_page(BASE, &ask);
+            let (url, found) = page.as_ref().map_or(("none", "none".to_owned()), |page| {
+                (page.request.url.as_str(), page.within.from().date().to_string())
+            });
+            let url = url.strip_prefix(&format!("{BASE}/v1/trades/ticks?market=KRW-BTC&count=500"));
+            assert_eq!((url.unwrap_or("none"), found.as_str()), (expected, day), "{before} {id:?}");
         }
     }
 

@@ -19,9 +19,8 @@ pub(super) fn subscription(
     stream: Stream,
     code: &str,
 ) -> Result<Subscription, BadSubscription> {
-    if !offers.iter().any(|offer| offer.live && offer.stream == stream) {
-        let live = offers.iter().filter(|offer| offer.live);
-        let offered: Vec<&str> = live.map(|offer| offer.stream.name()).collect();
+    if !offers.iter().any(|offer| offer.stream == stream) {
+        let offered: Vec<&str> = offers.iter().map(|offer| offer.stream.name()).collect();
         return Err(BadSubscription::NoStream {
             venue,
             stream: stream.name(),
@@ -137,15 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn days_and_longer_are_not_live() {
+    fn streams_that_the_venue_does_not_have() {
         let offered = "trade, orderbook, ticker, candle.1s, candle.1m, candle.3m, candle.5m, \
-                       candle.10m, candle.15m, candle.30m, candle.60m, candle.240m";
-        for unit in [CandleUnit::D1, CandleUnit::W1, CandleUnit::Mo1, CandleUnit::Y1] {
-            let stream = Stream::Candle(unit);
+                       candle.10m, candle.15m, candle.30m, candle.60m, candle.240m, candle.1d, \
+                       candle.1w, candle.1mo, candle.1y";
+        for stream in [Stream::Instrument, Stream::Unread] {
             let name = stream.name();
-            let expected = format!("upbit has no live stream {name:?}; it has {offered}");
+            let expected = format!("upbit has no stream {name:?}; it has {offered}");
             check(stream, "KRW-BTC", &expected);
         }
+        check(Stream::Candle(CandleUnit::D1), "krw-btc", "KRW-BTC None");
     }
 
     #[test]

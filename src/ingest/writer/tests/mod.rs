@@ -2,6 +2,7 @@
 
 mod faults;
 mod model;
+mod past;
 mod runs;
 
 use std::path::Path;

@@ -222,6 +222,7 @@ fn misunderstand(home: &Home) -> Vec<i64> {
         cause: GapCause::Unread,
         state: GapState::Open,
         rows_repaired: 0,
+        source: None,
         detail: "not understood".to_owned(),
     };
     let change = Change {

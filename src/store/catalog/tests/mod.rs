@@ -14,7 +14,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::gap::{Gap, GapCause, GapState};
-use crate::model::market::Market;
+use crate::model::job::{Job, JobKind, JobState, Reached};
+use crate::model::market::{Market, Source};
+use crate::model::span::Span;
 use crate::model::subscription::Stream;
 use crate::model::time::{HOUR_US, SECOND_US, Timestamp};
 use crate::store::paths::PartName;
@@ -81,7 +83,26 @@ fn gap(market: Option<&str>, from: i64, to: Option<i64>, state: GapState) -> Gap
         cause: GapCause::Disconnect,
         state,
         rows_repaired: 3,
+        source: Some(Source::Rest),
         detail: "접속 끊김".into(),
+    }
+}
+
+fn job(id: i64, state: JobState, gap: Option<i64>) -> Job {
+    Job {
+        id,
+        kind: if gap.is_some() { JobKind::Repair } else { JobKind::Backfill },
+        venue: "upbit".into(),
+        stream: Stream::Trade,
+        market: Market::new("KRW-BTC"),
+        span: Span::new(at(1), at(5)).unwrap(),
+        gap,
+        state,
+        rows: 20,
+        known: 30,
+        calls: 4,
+        error: gap.map(|_| "답이 없음".into()),
+        reached: Some(Reached { at: at(3), id: gap }),
     }
 }
 
@@ -137,6 +158,7 @@ fn everything() -> Change {
             (1, gap(None, 1, Some(5), GapState::BeyondRepair)),
             (2, gap(Some("KRW-BTC"), 7, None, GapState::Open)),
         ],
+        jobs: vec![job(3, JobState::Running, Some(2)), job(4, JobState::Done, None)],
         instruments: vec![instrument(true, 5)],
         carries: vec![carry("KRW-BTC", b"abc"), carry("KRW-ETH", &[0, 255])],
         next_frame: Some(100),
@@ -157,6 +179,7 @@ fn told(catalog: &Catalog) -> String {
             catalog.sessions(&all).unwrap(),
             catalog.gaps(&all).unwrap(),
             catalog.coverage(&all).unwrap(),
+            catalog.jobs(&all).unwrap(),
             catalog.instruments("upbit").unwrap(),
             catalog.recovery().unwrap(),
         )
@@ -174,6 +197,7 @@ fn a_new_catalog_starts_at_one() {
         next_gap: 1,
         carries: vec![],
         open_gaps: vec![],
+        jobs: vec![],
         proven: vec![],
         unclosed: vec![],
     };
@@ -188,10 +212,11 @@ fn what_is_published_is_found_after_a_restart() {
     let mut catalog = Catalog::open(&path).unwrap();
     let start = catalog.start().unwrap();
     let numbers = (start.next_session, start.next_segment, start.next_frame, start.next_gap);
-    assert_eq!(numbers, (3, 3, 100, 3));
+    assert_eq!(numbers, (5, 3, 100, 3), "jobs count as sessions do");
     assert_eq!(start.carries, change.carries);
     assert_eq!(start.open_gaps, change.gaps[1..]);
     assert_eq!(start.unclosed, change.sessions[..1]);
+    assert_eq!(start.jobs, change.jobs[..1], "the other is over, and of no gap");
     let proven: Vec<(&str, i64)> =
         start.proven.iter().map(|one| (one.market.as_str(), one.until.micros())).collect();
     assert_eq!(proven, [("KRW-BTC", 60), ("KRW-ETH", 30)]);
@@ -200,6 +225,7 @@ fn what_is_published_is_found_after_a_restart() {
     assert_eq!(catalog.segments(&all).unwrap(), change.segments);
     assert_eq!(catalog.sessions(&all).unwrap(), change.sessions);
     assert_eq!(catalog.gaps(&all).unwrap(), change.gaps);
+    assert_eq!(catalog.jobs(&all).unwrap(), change.jobs);
     assert_eq!(catalog.instruments("upbit").unwrap(), change.instruments);
     assert_eq!(catalog.instruments("other").unwrap(), []);
     assert_eq!(catalog.recovery().unwrap(), change.recovery);
