@@ -1,14 +1,19 @@
 //! The command line: the only place that reads configuration, prints and exits.
 
+mod compact;
 mod config;
 mod config_command;
+mod config_retain;
 mod coverage;
 mod demo;
+mod export;
 mod gaps;
 mod output;
 mod progress;
 mod rebuild;
 mod record;
+mod retain;
+mod select;
 mod signals;
 mod sim;
 mod status;
@@ -109,6 +114,12 @@ enum Command {
     Coverage,
     /// Make Parquet again from kept raw frames.
     Rebuild(rebuild::RebuildArgs),
+    /// Merge the small files of days that are over.
+    Compact(compact::CompactArgs),
+    /// Remove what is older, or more, than is to be kept.
+    Retain(retain::RetainArgs),
+    /// Write a selection of rows to one file or to standard output.
+    Export(export::ExportArgs),
     /// Print `CREATE VIEW` statements that show the data folder to DuckDB.
     Views,
     /// Write or check a configuration file.
@@ -162,6 +173,9 @@ fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Gaps => gaps::run(&config, json),
         Command::Coverage => coverage::run(&config, json),
         Command::Rebuild(args) => rebuild::run(args, &config, json),
+        Command::Compact(args) => compact::run(args, &config, json),
+        Command::Retain(args) => retain::run(args, &config, json),
+        Command::Export(args) => export::run(args, &config),
         Command::Views => views::run(&config),
         Command::Config { command } => config_command::run(command, &cli.common),
     }

@@ -16,6 +16,7 @@
 //!
 //! The writer ends when all senders of its queue are gone.
 
+mod desk;
 mod raw;
 mod seal;
 mod sealer;
@@ -30,6 +31,8 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use tokio::sync::watch;
 
+use self::desk::Counter;
+pub use self::desk::{Desk, DeskError};
 use self::seal::Sealing;
 use self::sealer::Sealer;
 use self::trouble::Trouble;
@@ -178,6 +181,7 @@ pub struct Writer {
     told: Progress,
     progress: watch::Sender<Progress>,
     gauge: Arc<Gauge>,
+    counter: Counter,
 }
 
 impl Writer {
@@ -295,6 +299,9 @@ impl Writer {
         }
         if !matches!(self.sealing, Sealing::Idle) {
             self.persist(Self::poll_seal)?;
+        }
+        if matches!(self.sealing, Sealing::Idle) {
+            self.attend_desk();
         }
         if self.seal_is_due() {
             self.persist(Self::finish_seal)?;

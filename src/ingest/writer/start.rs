@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::desk::Counter;
 use super::seal::Sealing;
 use super::sealer::Sealer;
 use super::trouble::Trouble;
@@ -80,6 +81,7 @@ impl Writer {
             told: Progress::default(),
             progress: watch::Sender::new(Progress::default()),
             gauge: Arc::default(),
+            counter: Counter::new(),
         };
         writer.recover(recovery, &swept)?;
         Ok(writer)
