@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod capture;
 #[cfg(test)]
+mod compact;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod disk;

@@ -99,12 +99,7 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
         add_hour(tx, hour)?;
     }
     for hour in &change.uncounted {
-        let sql = "UPDATE hours SET rows = max(rows - ?5, 0)
-            WHERE venue = ?1 AND stream = ?2 AND market = ?3 AND hour = ?4";
-        let HourRows { venue, stream, market, hour, rows, .. } = hour;
-        let market = market.as_ref().map_or("", Market::as_str);
-        let values = params![venue.as_str(), stream, market, hour, rows];
-        tx.prepare_cached(sql)?.execute(values)?;
+        take_from_hour(tx, hour)?;
     }
     for (id, gap) in &change.gaps {
         put_gap(tx, *id, gap)?;
@@ -243,6 +238,20 @@ fn add_hour(tx: &Connection, hour: &HourRows) -> Result<(), Refusal> {
         first,
         last
     ])?;
+    Ok(())
+}
+
+/// Rows that are no more, and the hour with them where it had no others.
+fn take_from_hour(tx: &Connection, hour: &HourRows) -> Result<(), Refusal> {
+    let HourRows { venue, stream, market, hour, rows, .. } = hour;
+    let market = market.as_ref().map_or("", Market::as_str);
+    let sql = "UPDATE hours SET rows = max(rows - ?5, 0)
+        WHERE venue = ?1 AND stream = ?2 AND market = ?3 AND hour = ?4";
+    let values = params![venue.as_str(), stream, market, hour, rows];
+    tx.prepare_cached(sql)?.execute(values)?;
+    let sql = "DELETE FROM hours
+        WHERE venue = ?1 AND stream = ?2 AND market = ?3 AND hour = ?4 AND rows = 0";
+    tx.prepare_cached(sql)?.execute(params![venue.as_str(), stream, market, hour])?;
     Ok(())
 }
 

@@ -19,8 +19,8 @@ use crate::model::market::Market;
 use crate::store::fs::Fs;
 use crate::store::paths::{PartName, Paths};
 
-/// Parts that are read at once.
-const FAN_IN: usize = 24;
+/// Parts that are read at once. Few in tests, so that few files are many.
+const FAN_IN: usize = if cfg!(test) { 3 } else { 24 };
 
 /// What is to become one.
 #[derive(Debug, Clone)]
