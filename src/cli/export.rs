@@ -117,7 +117,7 @@ fn format(args: &ExportArgs) -> Format {
     match (args.format, extension) {
         (Some(FormatName::Parquet), _) | (None, Some("parquet")) => Format::Parquet,
         (Some(FormatName::Jsonl), _) | (None, Some("jsonl" | "ndjson")) => Format::JsonLines,
-        (Some(FormatName::Csv), _) | (None, _) => Format::Csv,
+        (Some(FormatName::Csv) | None, _) => Format::Csv,
     }
 }
 

@@ -163,7 +163,7 @@ pub fn carry_out(
         parts,
     };
     let unpublished = swap.unpublished(paths);
-    let published = same(fs, task, &swap, expected)
+    let written = same(fs, task, &swap, expected)
         .and_then(|()| Ok(publisher.swap(swap)?))
         .inspect_err(|_| {
             for path in &unpublished {
@@ -173,11 +173,11 @@ pub fn carry_out(
         })?;
     Ok(Summary {
         replaced: count(task.sources.len()),
-        written: count(published.len()),
+        written: count(written.len()),
         rows: expected.rows(),
         dropped: dropped.rows.rows(),
         bytes_before,
-        bytes_after: published.iter().map(|part| part.bytes).sum(),
+        bytes_after: written.iter().map(|part| part.bytes).sum(),
     })
 }
 

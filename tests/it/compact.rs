@@ -213,11 +213,11 @@ fn what_a_policy_removes_is_not_missing() {
     assert_eq!(done["files"], plan["files"]);
     assert_eq!(recording.gaps(), gaps);
     for day in done["retired"].as_array().unwrap() {
-        let (stream, date) = (day["stream"].as_str().unwrap(), day["date"].as_str().unwrap());
+        let (stream, of) = (day["stream"].as_str().unwrap(), day["date"].as_str().unwrap());
         let coverage = recording.json("coverage");
         let hours = coverage["coverage"].as_array().unwrap().iter();
         let of_day = hours.filter(|hour| {
-            hour["stream"] == stream && hour["hour"].as_str().unwrap().starts_with(date)
+            hour["stream"] == stream && hour["hour"].as_str().unwrap().starts_with(of)
         });
         assert!(of_day.clone().count() > 0, "{day}");
         assert!(of_day.clone().all(|hour| hour["condition"] == "retired"), "{day}");

@@ -266,3 +266,27 @@ fn a_file_that_was_replaced_meanwhile_is_not_merged() {
 fn files_name(task: &Task) -> PartName {
     task.sources[0].name.clone()
 }
+
+#[test]
+fn a_result_that_differs_is_not_published() {
+    let files = files_of(CANDLE, &[vec![(0, 1, 1, true)], vec![(0, 2, 2, true)]]);
+    let home = Home::real(&files);
+    let catalog = Catalog::of_folder(home.data()).unwrap();
+    let task = planned(&catalog, now(), &Rule::default()).unwrap().remove(0);
+    let wanted = Compaction { sources: &task.sources, numbers: 3..4, by_market: false };
+    let Compacted { parts, .. } = segment::compact(&home.fs, &home.paths(), &wanted).unwrap();
+    let swap = Swap { parts, ..Swap::default() };
+    let all = Survey::of(&home.fs, &home.paths(), &task.sources).unwrap().rows;
+    same(&home.fs, &task, &swap, all).unwrap();
+    // One row less, and as many rows of which one is another.
+    let one = Survey::of(&home.fs, &home.paths(), &task.sources[..1]).unwrap().rows;
+    let mut twice = one;
+    segment::scan(&home.fs, &home.paths(), &task.sources[0], Extent::Whole, |cells| {
+        twice.add(cells, 0);
+    })
+    .unwrap();
+    for other in [one, twice] {
+        let error = same(&home.fs, &task, &swap, other).unwrap_err();
+        assert!(matches!(error, CompactError::Differs { found: 2, .. }), "{error}");
+    }
+}

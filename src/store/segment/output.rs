@@ -25,8 +25,8 @@ pub(super) struct Output {
     tmp: PathBuf,
     writer: ArrowWriter<Hashed>,
     facts: Option<Facts>,
-    /// The market of the last row; none before the first.
-    market: Option<Option<Market>>,
+    /// The market of the last row, where there is one.
+    market: Option<Market>,
 }
 
 impl Output {
@@ -51,8 +51,8 @@ impl Output {
 
     /// Adds rows that come after all those before.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), SegmentError> {
-        self.facts = Some(Facts::of(batch, &self.name)?.and(self.facts.take()));
         let borders = self.borders(batch).map_err(|e| SegmentError::misfit(&self.name, &e))?;
+        self.facts = Some(Facts::of(batch, &self.name)?.and(self.facts.take()));
         self.write_groups(batch, &borders)
             .map_err(|e| SegmentError::writing(&self.name, &self.tmp, e))
     }
@@ -60,7 +60,7 @@ impl Output {
     /// The rows at which another market begins.
     fn borders(&mut self, batch: &RecordBatch) -> Result<Vec<usize>, arrow::error::ArrowError> {
         let keys = KeyColumns::of(batch, layout::time_column(self.name.stream))?;
-        let mut last = self.market.take();
+        let mut last = self.facts.is_some().then(|| self.market.take());
         let mut borders = Vec::new();
         for row in 0..batch.num_rows() {
             let market = keys.row(row).0;
@@ -70,7 +70,7 @@ impl Output {
                 last = Some(market.map(Market::new));
             }
         }
-        self.market = last;
+        self.market = last.flatten();
         Ok(borders)
     }
 
