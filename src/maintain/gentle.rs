@@ -67,3 +67,25 @@ impl Fs for Gentle {
         self.of.folders(folder)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fs::RealFs;
+
+    #[test]
+    fn it_reads_until_it_is_to_stop() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"what was recorded").unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let of = Arc::new(RealFs);
+        let disk = Gentle { of, stop: Arc::clone(&stop), bytes_per_second: 1 << 30 };
+        assert_eq!(disk.read(file.path(), 5, 3).unwrap(), b"was");
+        stop.store(true, Ordering::Relaxed);
+        let error = disk.read(file.path(), 5, 3).unwrap_err();
+        // Another kind might be tried again by whoever reads.
+        assert_eq!(error.kind(), io::ErrorKind::Other);
+        disk.remove(file.path()).unwrap();
+        assert!(!file.path().exists(), "what was begun can be removed");
+    }
+}

@@ -32,13 +32,16 @@ pub enum DeskError {
 /// The writer's side.
 #[derive(Debug)]
 pub(super) struct Counter {
-    ask: SyncSender<Request>,
+    pub(super) ask: SyncSender<Request>,
     requests: Receiver<Request>,
 }
 
+/// A question, and where its answer goes.
 #[derive(Debug)]
-enum Request {
+pub(super) enum Request {
+    /// For numbers.
     Reserve { count: u64, reply: SyncSender<Range<u64>> },
+    /// For a publication.
     Swap { swap: Box<Swap>, reply: SyncSender<Result<Vec<Segment>, SwapError>> },
 }
 

@@ -7,6 +7,7 @@ use std::thread;
 
 use super::faults::Heard;
 use super::*;
+use crate::ingest::writer::desk::Request;
 use crate::store::fs::faulty::FaultyFs;
 use crate::store::swap::{Swap, SwapError};
 
@@ -40,20 +41,22 @@ fn a_seal_that_is_under_way_goes_first() {
     armed.store(true, Ordering::SeqCst);
     writer.begin_seal().unwrap();
     reached.recv().unwrap();
-    let (desk, sources) = (writer.desk(), vec![old.clone()]);
-    let asking = thread::spawn(move || desk.swap(Swap { sources, ..Swap::default() }));
-    for _ in 0..1_000 {
+    let (reply, answer) = sync_channel(1);
+    let swap = Box::new(Swap { sources: vec![old.clone()], ..Swap::default() });
+    writer.counter.ask.send(Request::Swap { swap, reply }).unwrap();
+    for _ in 0..10 {
         writer.catch_up().unwrap();
-        thread::yield_now();
     }
-    assert!(!asking.is_finished(), "the desk answers though a seal is under way");
+    assert!(answer.try_recv().is_err(), "the desk answers though a seal is under way");
     release.send(()).unwrap();
-    while !asking.is_finished() {
+    let error = loop {
         writer.catch_up().unwrap();
+        if let Ok(answered) = answer.try_recv() {
+            break answered.unwrap_err();
+        }
         thread::yield_now();
-    }
-    let error = asking.join().unwrap().unwrap_err();
-    assert!(matches!(&error, DeskError::Swap(SwapError::Gone(name)) if *name == old), "{error}");
+    };
+    assert!(matches!(&error, SwapError::Gone(name) if *name == old), "{error}");
     writer.end().unwrap();
     let stream = Stream::Candle(CandleUnit::S1);
     assert_eq!(column(folder.path(), &fs, stream, "close"), ["6.0"]);
