@@ -1,5 +1,6 @@
 //! Settings: from the defaults, a TOML file, the environment and the command line, in this order.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::config_retain::{self, Kept};
 use super::{Common, VenueArgs};
 use crate::model::spelling::hint;
 use crate::store::journal::Compression;
@@ -37,7 +39,9 @@ pub struct Config {
     pub(super) disk_full_grace: Span,
     pub(super) journal: JournalCompression,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) compact: bool,
     pub(super) raw: Raw,
+    pub(super) retain: BTreeMap<String, Kept>,
 }
 
 /// What becomes of the raw frames once they are published.
@@ -127,7 +131,9 @@ impl Default for Config {
             disk_full_grace: Span(Duration::from_mins(1)),
             journal: JournalCompression::Zstd,
             ca_file: None,
+            compact: true,
             raw: Raw::default(),
+            retain: BTreeMap::new(),
         }
     }
 }
@@ -171,6 +177,8 @@ pub(super) enum ConfigError {
     UnknownKey { path: PathBuf, key: String, hint: String },
     #[error("{place}: {key} = {value} cannot be: it must be {must}")]
     Value { place: String, key: &'static str, value: String, must: &'static str },
+    #[error("{place}: [retain] cannot be: {why}")]
+    Retain { place: String, why: String },
 }
 
 impl Config {
@@ -260,6 +268,8 @@ impl Config {
                 return Err(ConfigError::Value { place: place.to_owned(), key, value, must });
             }
         }
+        config_retain::policy(&self.retain)
+            .map_err(|why| ConfigError::Retain { place: place.to_owned(), why })?;
         Ok(())
     }
 }
@@ -304,12 +314,18 @@ mod tests {
         check("markets = 'KRW-BTC'", "invalid type");
         check("markets = [", "v.toml");
         check("[raw]\nkeep = 'a while'", "days such as \"30d\"");
+        check("[retain]\ntrades = '3d'", "did you mean \"trade\"?");
+        check("[retain]\ntrade = 'a while'", "is no limit");
         check("[raw]\nkep = '3d'", "unknown key \"raw.kep\"; did you mean \"keep\"?");
     }
 
     #[test]
     fn settings_survive_a_round_trip() {
-        for text in ["", "queue_bytes = '1048577 B'\nbuffer_bytes = 9007199254740993"] {
+        for text in [
+            "",
+            "[retain]\ntrade = '30d, 5GB'\n'candle.1s' = '1h'\ntotal = '7 B'",
+            "queue_bytes = '1048577 B'\nbuffer_bytes = 9007199254740993",
+        ] {
             let config = Config::parse(Path::new("v.toml"), text).expect(text);
             let written = toml::to_string(&config).expect("TOML");
             assert_eq!(Config::parse(Path::new("v.toml"), &written).expect("reads"), config);

@@ -87,7 +87,7 @@ mod tests {
         let keys = toml::Table::try_from(Config::default()).expect("TOML");
         for key in keys.keys().map(String::as_str).chain(["ws_url", "rest_url", "ca_file", "keep"])
         {
-            let named = key == "raw"
+            let named = ["raw", "retain"].contains(&key)
                 || TEMPLATE
                     .lines()
                     .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));

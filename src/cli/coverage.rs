@@ -6,13 +6,23 @@ use super::config::Config;
 use super::output::{self, Align};
 use super::{Failure, Outcome, status};
 use crate::model::market::Market;
-use crate::store::catalog::Filter;
+use crate::store::catalog::{CoveredHour, Filter, Retirement};
 
 /// The outcome of an hour whose completeness nobody has proven.
 const UNPROVEN: &str = "unproven";
+/// That of an hour whose files a policy removed: it is not missing.
+const RETIRED: &str = "retired";
 
 pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
-    let hours = status::open(config)?.coverage(&Filter::default())?;
+    let catalog = status::open(config)?;
+    let hours = catalog.coverage(&Filter::default())?;
+    let retired = catalog.retirements(&Filter::default())?;
+    let condition = |hour: &CoveredHour| {
+        let is_of = |one: &Retirement| {
+            one.venue == hour.venue && one.stream == hour.stream && one.span.contains(hour.hour)
+        };
+        if retired.iter().any(is_of) { RETIRED } else { UNPROVEN }
+    };
     if as_json {
         let hours: Vec<Value> = hours
             .iter()
@@ -24,7 +34,7 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
                     "hour": hour.hour.to_string(),
                     "rows": hour.rows,
                     "covered_s": hour.covered.as_secs_f64(),
-                    "condition": UNPROVEN,
+                    "condition": condition(hour),
                 })
             })
             .collect();

@@ -1,16 +1,21 @@
 //! The command line: the only place that reads configuration, prints and exits.
 
 mod backfill;
+mod compact;
 mod config;
 mod config_command;
+mod config_retain;
 mod coverage;
 mod demo;
+mod export;
 mod gaps;
 mod jobs;
 mod output;
 mod progress;
 mod rebuild;
 mod record;
+mod retain;
+mod select;
 mod signals;
 mod sim;
 mod status;
@@ -122,6 +127,12 @@ enum Command {
     },
     /// Make Parquet again from kept raw frames.
     Rebuild(rebuild::RebuildArgs),
+    /// Merge the small files of days that are over.
+    Compact(compact::CompactArgs),
+    /// Remove what is older, or more, than is to be kept.
+    Retain(retain::RetainArgs),
+    /// Write a selection of rows to one file or to standard output.
+    Export(export::ExportArgs),
     /// Print `CREATE VIEW` statements that show the data folder to DuckDB.
     Views,
     /// Write or check a configuration file.
@@ -177,6 +188,9 @@ fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Coverage => coverage::run(&config, json),
         Command::Jobs { command } => jobs::run(command.as_ref(), &config, json),
         Command::Rebuild(args) => rebuild::run(args, &config, json),
+        Command::Compact(args) => compact::run(args, &config, json),
+        Command::Retain(args) => retain::run(args, &config, json),
+        Command::Export(args) => export::run(args, &config),
         Command::Views => views::run(&config),
         Command::Config { command } => config_command::run(command, &cli.common),
     }

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use chrono::{NaiveDate, NaiveTime};
 use clap::Args;
 use serde_json::json;
 
 use super::config::Config;
 use super::output::{self, Align};
+use super::select::{instant, streams};
 use super::{Failure, Outcome};
 use crate::maintain::rebuild::{Request, Summary, rebuild};
 use crate::model::span::Span;
-use crate::model::spelling::hint;
-use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 use crate::net::clock::{Clock as _, SystemClock};
 use crate::store::fs::{Fs, RealFs};
@@ -39,7 +37,7 @@ pub(super) fn run(args: &RebuildArgs, config: &Config, as_json: bool) -> Result<
     let span = Span::new(args.from, args.to).ok_or_else(|| {
         Failure::Usage(anyhow!("--from {} must be before --to {}", args.from, args.to))
     })?;
-    let streams = args.streams.iter().map(|name| stream(name)).collect::<Result<_, _>>()?;
+    let streams = streams(&args.streams)?;
     let request = Request {
         span,
         streams,
@@ -74,39 +72,4 @@ fn show(summary: &Summary, as_json: bool) -> std::io::Result<()> {
         line("frames not kept", missing_frames),
     ];
     output::table(&[("what", Align::Left), ("count", Align::Right)], lines, "")
-}
-
-fn stream(name: &str) -> Result<Stream, Failure> {
-    let name = name.trim();
-    name.parse().map_err(|_| {
-        let hint = hint(name, Stream::all().map(Stream::name));
-        Failure::Usage(anyhow!("there is no stream {name:?}{hint}"))
-    })
-}
-
-/// A day, which begins at midnight UTC, or an instant.
-fn instant(text: &str) -> Result<Timestamp, String> {
-    let day = text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN).and_utc().into());
-    day.or_else(|_| text.parse()).map_err(|_: chrono::ParseError| {
-        "write a day such as 2026-01-31, or an instant such as 2026-01-31T09:00:00Z".to_owned()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_and_instants_are_read() {
-        for (text, expected) in [
-            ("2026-01-31", Some("2026-01-31T00:00:00Z")),
-            ("2026-01-31T09:00:00Z", Some("2026-01-31T09:00:00Z")),
-            ("2026-01-31T09:00:00.000001+09:00", Some("2026-01-31T00:00:00.000001Z")),
-            ("2026-02-30", None),
-            ("yesterday", None),
-            ("2026-01-31T09:00:00", None),
-        ] {
-            assert_eq!(instant(text).ok().map(|at| at.to_string()).as_deref(), expected, "{text}");
-        }
-    }
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, RawKeep};
+use super::config_retain;
 use super::signals::Signals;
 use super::{Failure, Outcome, VenueArgs, output, progress};
 use crate::backfill;
@@ -26,6 +27,7 @@ use crate::ingest::queue::{QueueLimits, Receiver, Sender, queue};
 use crate::ingest::stats::Stats;
 use crate::ingest::supervisor::{self, Setup, SupervisorError};
 use crate::ingest::writer::{Writer, WriterError, WriterOptions};
+use crate::maintain::caretaker::{Care, Caretaker};
 use crate::model::spelling::hint;
 use crate::net::budget::{Budget, Rates};
 use crate::net::clock::{Clock, SystemClock};
@@ -37,6 +39,9 @@ use crate::store::fs::RealFs;
 use crate::store::journal::{Keep, Options as JournalOptions};
 use crate::store::paths::Paths;
 use crate::venue::{self, VENUES, Venue};
+
+/// How often the files are looked after.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default, Args)]
 pub(super) struct RecordArgs {
@@ -156,6 +161,7 @@ pub(super) async fn record(
     let (watched, told) = (writer.progress(), writer.jobs());
     let (sender, receiver) = new_queue(config);
     let stop = CancellationToken::new();
+    let mut caretaker = look_after(config, &writer)?;
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
     let repairs = repairs(config, &setup, &sender, told);
     let repairing = tokio::spawn(mend(repairs, stop.clone()));
@@ -168,6 +174,7 @@ pub(super) async fn record(
         () = stop.cancelled() => {}
     }
     stop.cancel();
+    caretaker.stop();
     let ended = tokio::select! {
         ended = finish(feeding, repairing, writing) => ended.map(|done| (done, Outcome::Done)),
         () = signals.next() => {
@@ -176,6 +183,10 @@ pub(super) async fn record(
         }
     };
     showing.abort();
+    // Where the writer has not ended, what is asked of it may never be answered.
+    if matches!(ended, Ok((_, Outcome::Done))) {
+        caretaker.join();
+    }
     ended
 }
 
@@ -211,6 +222,16 @@ pub(super) fn new_queue(config: &Config) -> (Sender, Receiver) {
         events: config.queue_frames,
         bytes: u32::try_from(config.queue_bytes.as_u64()).unwrap_or(u32::MAX),
     })
+}
+
+/// Looks after the files while they are recorded.
+fn look_after(config: &Config, writer: &Writer) -> Result<Caretaker, Failure> {
+    let retain = config_retain::policy(&config.retain)
+        .map_err(|why| Failure::Usage(anyhow!("[retain] cannot be: {why}")))?;
+    let care = Care { compact: config.compact, retain, every: LOOK_EVERY };
+    let (fs, clock) = (Arc::new(RealFs), Arc::new(SystemClock::new()));
+    Ok(Caretaker::start(&config.data, fs, clock, writer.desk(), care)
+        .context("cannot start a thread")?)
 }
 
 /// Everything that the sessions need.

@@ -25,6 +25,16 @@ const VIEWS: &[(&str, &str, &str)] = &[
     ("unread", "unread", "*"),
 ];
 
+/// Bars of any width, made from trades: `FROM bars('5m')`.
+const BARS: &str = "\
+CREATE OR REPLACE MACRO bars(width) AS TABLE
+  SELECT venue, market, time_bucket(CAST(width AS INTERVAL), ts_event) AS ts_open,
+    first(price ORDER BY ts_event, frame) AS open, max(price) AS high, min(price) AS low,
+    last(price ORDER BY ts_event, frame) AS close, sum(size) AS volume,
+    sum(price * size) AS turnover, count(*) AS trades
+  FROM trades GROUP BY venue, market, time_bucket(CAST(width AS INTERVAL), ts_event);
+";
+
 pub(super) fn run(config: &Config) -> Result<Outcome, Failure> {
     let data = fs::canonicalize(&config.data).with_context(|| {
         format!("there is no data folder {}; --data names one", config.data.display())
@@ -66,8 +76,10 @@ fn statements(data: &Path, held: &[String]) -> String {
              hive_types = {{'stream': VARCHAR, 'venue': VARCHAR, 'date': DATE}});\n"
         )
     });
+    let bars = if is_held("trade") { BARS } else { "" };
     "-- Paste into DuckDB. Times are UTC: SET TimeZone = 'UTC';\n".to_owned()
         + &statements.collect::<String>()
+        + bars
 }
 
 #[cfg(test)]
@@ -81,6 +93,8 @@ mod tests {
         assert_eq!(text.matches("CREATE OR REPLACE VIEW").count(), 2);
         assert!(text.contains("VIEW trades AS SELECT *"));
         assert!(text.contains("VIEW candles AS"));
+        assert!(text.contains("MACRO bars(width)"));
+        assert!(!statements(Path::new("/d"), &["candle.1s".to_owned()]).contains("bars"));
         assert!(text.contains("'/it''s/stream=trade/venue=*/date=*/*.parquet'"));
     }
 }

@@ -1,4 +1,10 @@
-//! Files at rest: made again from kept frames. Blocking code, on a folder that nobody records
-//! into.
+//! Files at rest: made again from kept frames, merged, removed by a policy, handed out. Blocking
+//! code, on a folder that nobody records into or beside the recorder, whose writer publishes.
 
+pub mod caretaker;
+pub mod compact;
+pub mod export;
+mod gentle;
+pub mod publisher;
 pub mod rebuild;
+pub mod retain;

@@ -3,6 +3,7 @@
 //! Nothing else in the store touches the disk, but for SQLite, which keeps its own files, and the
 //! folder's lock.
 
+mod held;
 mod real;
 
 #[cfg(test)]
@@ -12,6 +13,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use self::held::HeldFs;
 pub use self::real::{RealFs, free_bytes};
 
 /// What the store asks of a disk.

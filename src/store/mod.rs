@@ -8,4 +8,5 @@ pub mod journal;
 pub mod paths;
 pub mod raw;
 pub mod segment;
+pub mod swap;
 pub mod sweep;

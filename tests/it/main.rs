@@ -6,6 +6,8 @@ mod backfill;
 #[cfg(test)]
 mod capture;
 #[cfg(test)]
+mod compact;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod disk;

@@ -16,6 +16,7 @@
 //!
 //! The writer ends when all senders of its queue are gone.
 
+mod desk;
 mod gaps;
 mod raw;
 mod seal;
@@ -31,6 +32,8 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use tokio::sync::watch;
 
+use self::desk::Counter;
+pub use self::desk::{Desk, DeskError};
 use self::seal::Sealing;
 use self::sealer::Sealer;
 use self::trouble::Trouble;
@@ -183,6 +186,7 @@ pub struct Writer {
     /// Whether a page of a job waits to be durable.
     page_waits: bool,
     gauge: Arc<Gauge>,
+    counter: Counter,
 }
 
 impl Writer {
@@ -315,6 +319,9 @@ impl Writer {
         }
         if !matches!(self.sealing, Sealing::Idle) {
             self.persist(Self::poll_seal)?;
+        }
+        if matches!(self.sealing, Sealing::Idle) {
+            self.attend_desk();
         }
         if self.seal_is_due() {
             self.persist(Self::finish_seal)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::desk::Counter;
 use super::seal::Sealing;
 use super::sealer::Sealer;
 use super::trouble::Trouble;
@@ -87,6 +88,7 @@ impl Writer {
             jobs_told: watch::Sender::default(),
             page_waits: false,
             gauge: Arc::default(),
+            counter: Counter::new(),
         };
         writer.recover(recovery, &swept)?;
         Ok(writer)

@@ -148,6 +148,12 @@ impl HashSink {
         self.0.digest()
     }
 
+    /// The same as a number of 128 bits.
+    #[must_use]
+    pub fn finish_wide(&self) -> u128 {
+        self.0.digest128()
+    }
+
     fn put(&mut self, bytes: Option<&[u8]>) {
         match bytes {
             Some(bytes) => {

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
 use super::jobs::put_job;
-use super::rows::{Carry, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow};
+use super::retirement;
+use super::rows::{Carry, HourRows, InstrumentRow, LiveSpan, Recount, Retirement, SessionRow};
 use crate::model::gap::Gap;
 use crate::model::job::Job;
 use crate::model::market::Market;
@@ -24,10 +25,16 @@ pub struct Change {
     /// Files that are about to get their names, to be published by a later change: until then a
     /// start removes them.
     pub planned: Vec<PartName>,
+    /// Files of one market alone, by number: they are among `segments`.
+    pub of_market: Vec<(u64, Market)>,
+    /// Days that a policy takes away; their files are among `retired`.
+    pub retirements: Vec<Retirement>,
     /// Hours that were counted anew; what is known of them is replaced. Goes before `hours`.
     pub recounts: Vec<Recount>,
     /// Rows recorded; added to those known of the hour.
     pub hours: Vec<HourRows>,
+    /// Rows that had been counted and are no more, because they were there twice.
+    pub uncounted: Vec<HourRows>,
     /// Sessions, whole: what is known of one is replaced. One that is closed closes its live
     /// spans.
     pub sessions: Vec<SessionRow>,
@@ -71,6 +78,13 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     for number in &change.retired {
         retire(tx, *number, change.at)?;
     }
+    for (number, market) in &change.of_market {
+        let sql = "UPDATE segments SET market = ?2 WHERE number = ?1";
+        tx.prepare_cached(sql)?.execute(params![number, market])?;
+    }
+    for one in &change.retirements {
+        retirement::put(tx, one)?;
+    }
     for session in &change.sessions {
         put_session(tx, session)?;
     }
@@ -87,6 +101,9 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     let counted = change.recounts.iter().flat_map(|recount| &recount.hours);
     for hour in counted.chain(&change.hours) {
         add_hour(tx, hour)?;
+    }
+    for hour in &change.uncounted {
+        take_from_hour(tx, hour)?;
     }
     for (id, gap) in &change.gaps {
         put_gap(tx, *id, gap)?;
@@ -228,6 +245,20 @@ fn add_hour(tx: &Connection, hour: &HourRows) -> Result<(), Refusal> {
         first,
         last
     ])?;
+    Ok(())
+}
+
+/// Rows that are no more, and the hour with them where it had no others.
+fn take_from_hour(tx: &Connection, hour: &HourRows) -> Result<(), Refusal> {
+    let HourRows { venue, stream, market, hour, rows, .. } = hour;
+    let market = market.as_ref().map_or("", Market::as_str);
+    let sql = "UPDATE hours SET rows = max(rows - ?5, 0)
+        WHERE venue = ?1 AND stream = ?2 AND market = ?3 AND hour = ?4";
+    let values = params![venue.as_str(), stream, market, hour, rows];
+    tx.prepare_cached(sql)?.execute(values)?;
+    let sql = "DELETE FROM hours
+        WHERE venue = ?1 AND stream = ?2 AND market = ?3 AND hour = ?4 AND rows = 0";
+    tx.prepare_cached(sql)?.execute(params![venue.as_str(), stream, market, hour])?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod coverage;
 mod jobs;
 mod migrate;
 mod read;
+mod retirement;
 mod rows;
 mod start;
 mod value;
@@ -27,7 +28,9 @@ use super::paths::Paths;
 pub use self::change::Change;
 pub use self::coverage::CoveredHour;
 pub use self::read::{Filter, Retired, StreamSummary};
-pub use self::rows::{Carry, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow, SessionTally};
+pub use self::rows::{
+    Carry, HourRows, InstrumentRow, LiveSpan, Recount, Retirement, SessionRow, SessionTally,
+};
 pub use self::start::{Proven, Start};
 
 /// The catalog's tables, as a new one is made.

@@ -3,6 +3,7 @@
 use smol_str::SmolStr;
 
 use crate::model::market::Market;
+use crate::model::span::Span;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 
@@ -23,6 +24,27 @@ pub struct HourRows {
     pub first: Timestamp,
     /// The latest time of them.
     pub last: Timestamp,
+}
+
+/// A day of one stream that a policy took away: it is not missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retirement {
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// The stream.
+    pub stream: Stream,
+    /// The UTC day.
+    pub span: Span,
+    /// Files of it that went.
+    pub files: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Why, in words.
+    pub policy: String,
+    /// When. Clock: ours.
+    pub at: Timestamp,
 }
 
 /// All rows of one stream in some hours.

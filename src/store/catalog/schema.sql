@@ -28,7 +28,8 @@ CREATE TABLE segments (
     ts_recv_max    INTEGER NOT NULL,
     frame_min      INTEGER NOT NULL,
     frame_max      INTEGER NOT NULL,
-    published_at   INTEGER NOT NULL
+    published_at   INTEGER NOT NULL,
+    market         TEXT                      -- the only one of its rows, where it was made for one
 ) STRICT;
 
 CREATE INDEX segments_by_time ON segments (venue, stream, ts_event_min, ts_event_max);
@@ -40,6 +41,23 @@ CREATE TABLE retired (
     path       TEXT    NOT NULL,
     retired_at INTEGER NOT NULL
 ) STRICT;
+
+-- What was held and was removed because a policy said so: nothing of it was lost. The span is a UTC
+-- day.
+CREATE TABLE retirements (
+    id         INTEGER PRIMARY KEY,
+    venue      TEXT    NOT NULL,
+    stream     TEXT    NOT NULL,
+    from_us    INTEGER NOT NULL,
+    to_us      INTEGER NOT NULL,
+    files      INTEGER NOT NULL,
+    rows       INTEGER NOT NULL,
+    bytes      INTEGER NOT NULL,
+    policy     TEXT    NOT NULL,             -- such as: orderbook older than 30days
+    retired_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX retirements_by_time ON retirements (venue, stream, from_us);
 
 -- One connection each.
 CREATE TABLE sessions (

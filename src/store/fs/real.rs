@@ -24,6 +24,23 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(state.f_bavail.saturating_mul(state.f_frsize))
 }
 
+/// Up to `length` bytes of `file` from `offset` on; fewer only at its end.
+pub(super) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let there = file.metadata()?.len().saturating_sub(offset);
+    let mut bytes = vec![0; usize::try_from(there).unwrap_or(length).min(length)];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset.saturating_add(filled as u64)) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
 impl Fs for RealFs {
     fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         Ok(Box::new(RealFile(File::create(path)?)))
@@ -34,20 +51,7 @@ impl Fs for RealFs {
     }
 
     fn read(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let file = File::open(path)?;
-        let there = file.metadata()?.len().saturating_sub(offset);
-        let mut bytes = vec![0; usize::try_from(there).unwrap_or(length).min(length)];
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, offset.saturating_add(filled as u64)) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes)
+        read_at(&File::open(path)?, offset, length)
     }
 
     fn length(&self, path: &Path) -> io::Result<u64> {

@@ -71,7 +71,8 @@ struct Table<'a> {
     fits: bool,
 }
 
-enum Builder {
+/// A column in the making.
+pub(super) enum Builder {
     Time(TimestampMicrosecondBuilder),
     Int(Int64Builder),
     Float(Float64Builder),
@@ -109,7 +110,7 @@ impl<'a> Table<'a> {
 }
 
 impl Builder {
-    fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind) -> Self {
         match kind {
             Kind::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             Kind::Int => Self::Int(Int64Builder::new()),
@@ -124,7 +125,7 @@ impl Builder {
         }
     }
 
-    fn finish(self) -> ArrayRef {
+    pub(super) fn finish(self) -> ArrayRef {
         match self {
             Self::Time(mut one) => Arc::new(one.finish()),
             Self::Int(mut one) => Arc::new(one.finish()),

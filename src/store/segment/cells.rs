@@ -76,7 +76,7 @@ pub(super) fn scan_part(
 }
 
 impl<'a> Cells<'a> {
-    fn of(batch: &'a RecordBatch, stream: Stream) -> Result<Self, ArrowError> {
+    pub(super) fn of(batch: &'a RecordBatch, stream: Stream) -> Result<Self, ArrowError> {
         let keys = KeyColumns::of(batch, layout::time_column(stream))?;
         let ts_recv = batch
             .column_by_name(layout::TS_RECV)

@@ -21,9 +21,11 @@ use crate::store::paths::PartName;
 
 /// Rows in a full row group.
 pub(super) const ROW_GROUP_ROWS: usize = 32_768;
+/// Rows from which on a row group ends where another market begins.
+pub(super) const GROUP_LEAST_ROWS: usize = 20_000;
 /// Bytes at which a row group ends before it is full: rows of stream `unread` can be large.
 const ROW_GROUP_BYTES: usize = 64 << 20;
-const ZSTD_LEVEL: i32 = 3;
+pub(super) const ZSTD_LEVEL: i32 = 3;
 
 /// The columns that every file is sorted by, the time between them: see [`time_column`].
 pub(super) const MARKET: &str = "market";
@@ -62,7 +64,13 @@ pub(super) fn element() -> Field {
 }
 
 fn field(column: &Column) -> Field {
-    let kind = match column.kind {
+    let doc = [("description".to_owned(), column.doc.trim().to_owned())];
+    Field::new(column.name, data_type(column.kind), column.nullable).with_metadata(doc)
+}
+
+/// What Arrow calls it.
+pub(super) fn data_type(kind: Kind) -> DataType {
+    match kind {
         Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Kind::Int => DataType::Int64,
         Kind::Float => DataType::Float64,
@@ -70,9 +78,7 @@ fn field(column: &Column) -> Field {
         Kind::Text => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
         Kind::FloatList => DataType::List(Arc::new(element())),
         Kind::Bytes => DataType::Binary,
-    };
-    let doc = [("description".to_owned(), column.doc.trim().to_owned())];
-    Field::new(column.name, kind, column.nullable).with_metadata(doc)
+    }
 }
 
 /// How the file `name` is to be written.

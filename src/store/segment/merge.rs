@@ -14,11 +14,32 @@ use super::batch::BATCH_ROWS;
 use super::write::Omit;
 use super::{SegmentError, layout};
 use crate::model::market::Market;
+use crate::model::span::Span;
 use crate::model::time::Timestamp;
 use crate::store::paths::PartName;
 
 /// Rows by market and time.
 pub type Keys = HashSet<(Market, Timestamp)>;
+
+/// Rows by market and span. What is not given does not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Of these markets.
+    pub markets: Option<HashSet<Market>>,
+    /// Of a time within it.
+    pub within: Option<Span>,
+}
+
+impl Wanted {
+    fn has(&self, market: Option<&str>, at: Timestamp) -> bool {
+        let market = || market.map(Market::new);
+        self.within.is_none_or(|span| span.contains(at))
+            && self
+                .markets
+                .as_ref()
+                .is_none_or(|all| market().is_some_and(|one| all.contains(&one)))
+    }
+}
 
 /// Where sorted rows come from.
 pub(super) struct Source<'a> {
@@ -144,6 +165,12 @@ fn without(
         Omit::Frames(frames) => {
             rows.map(|row| Some(!frames.contains(columns.row(row).2))).collect()
         }
+        Omit::AllBut(wanted) => rows
+            .map(|row| {
+                let (market, time, _) = columns.row(row);
+                Some(wanted.has(market, Timestamp::from_micros(time)))
+            })
+            .collect(),
     };
     filter_record_batch(batch, &keep)
 }

@@ -6,15 +6,21 @@
 
 mod batch;
 pub mod cells;
+mod compact;
 pub mod document;
+mod fingerprint;
 mod frames;
 mod layout;
 mod merge;
+mod output;
 pub mod read;
+mod select;
+mod sheet;
+mod unique;
 pub mod write;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::error::Error;
 use std::io;
@@ -27,9 +33,14 @@ use super::paths::PartName;
 use crate::model::time::Timestamp;
 
 pub use self::cells::{Cells, Extent, scan};
+pub use self::compact::{Compacted, Compaction, compact};
+pub use self::fingerprint::Fingerprint;
 pub use self::frames::Frames;
-pub use self::merge::Keys;
+pub use self::merge::{Keys, Wanted};
 pub use self::read::{Footer, checksum, footer};
+pub use self::select::select;
+pub use self::sheet::{Sheet, Value, Values};
+pub use self::unique::Dropped;
 pub use self::write::{Base, Contents, Omit, Written, write};
 
 /// The version of the layout of the files, in each file's metadata and in the catalog. It grows
@@ -98,6 +109,12 @@ pub enum SegmentError {
 }
 
 impl SegmentError {
+    /// Whether the file is not there any more: its rows may be in another one now.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether the disk said no, so that the same may succeed once there is space.
     #[must_use]
     pub const fn is_disk(&self) -> bool {

@@ -1,25 +1,17 @@
 //! Writing a part: under a temporary name and synced first, under its own name after.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::{max, min};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use parquet::arrow::ArrowWriter;
-use parquet::file::metadata::KeyValue;
 
 use super::batch::{BATCH_ROWS, Batches};
 use super::cells::{Cells, Extent, scan_part};
 use super::frames::Frames;
-use super::layout::{self, key};
-use super::merge::{Keys, Merge, Source};
+use super::merge::{Keys, Merge, Source, Wanted};
+use super::output::Output;
 use super::read::Part;
-use super::{Ends, FORMAT_VERSION, Segment, SegmentError};
+use super::{Segment, SegmentError};
 use crate::model::record::Row;
-use crate::model::time::Timestamp;
-use crate::store::fs::{Fs, FsFile};
+use crate::store::fs::Fs;
 use crate::store::paths::{PartName, Paths};
 
 /// What goes into a part.
@@ -52,6 +44,8 @@ pub enum Omit<'a> {
     Keys(&'a Keys),
     /// By the frames they came in.
     Frames(&'a Frames),
+    /// All but these.
+    AllBut(&'a Wanted),
 }
 
 impl<'a> Base<'a> {
@@ -65,6 +59,26 @@ impl<'a> Base<'a> {
     #[must_use]
     pub fn written(part: &'a Written, omit: Omit<'a>) -> Self {
         Self { segment: &part.segment, omit, tmp: Some(part.tmp.as_path()) }
+    }
+
+    /// A published part that lies at `path`.
+    pub(super) const fn lying_at(segment: &'a Segment, omit: Omit<'a>, path: &'a Path) -> Self {
+        Self { segment, omit, tmp: Some(path) }
+    }
+
+    /// Its rows, on their way to the part `name`.
+    pub(super) fn open(
+        &self,
+        fs: &Arc<dyn Fs>,
+        paths: &Paths,
+        name: &PartName,
+    ) -> Result<Source<'a>, SegmentError> {
+        if *name == self.segment.name {
+            return Err(misfit(name, "it cannot be its own base".to_owned()));
+        }
+        let path = self.tmp.map_or_else(|| paths.part(&self.segment.name), Path::to_path_buf);
+        let part = Part::open_at(fs, path, self.segment)?;
+        Ok(Source::new(part.batches(name.stream, BATCH_ROWS)?, self.omit))
     }
 }
 
@@ -89,18 +103,32 @@ pub fn write(
     paths: &Paths,
     contents: Contents<'_>,
 ) -> Result<Written, SegmentError> {
-    let path = paths.part(contents.name);
+    let written = write_some(fs, paths, contents)?;
+    written.ok_or_else(|| misfit(contents.name, "it would have no row".to_owned()))
+}
+
+/// The same, where there may be no row to write: then there is no part.
+pub(super) fn write_some(
+    fs: &Arc<dyn Fs>,
+    paths: &Paths,
+    contents: Contents<'_>,
+) -> Result<Option<Written>, SegmentError> {
     let tmp = paths.unpublished(contents.name);
-    let result = write_tmp(fs, paths, contents, &tmp);
-    if result.is_err() {
+    let result = write_tmp(fs, paths, contents);
+    if !matches!(result, Ok(Some(_))) {
         // What cannot be removed now is removed at the next start.
         fs.remove(&tmp).ok();
     }
-    let (segment, dropped) = result?;
-    Ok(Written { segment, dropped, tmp, path })
+    Ok(result?.map(|(segment, dropped)| Written::new(paths, segment, dropped)))
 }
 
 impl Written {
+    /// The part `segment`, which lies under its temporary name.
+    pub(super) fn new(paths: &Paths, segment: Segment, dropped: u64) -> Self {
+        let (tmp, path) = (paths.unpublished(&segment.name), paths.part(&segment.name));
+        Self { segment, dropped, tmp, path }
+    }
+
     /// Gives the part its own name, where readers find it.
     ///
     /// # Errors
@@ -152,46 +180,16 @@ fn write_tmp(
     fs: &Arc<dyn Fs>,
     paths: &Paths,
     contents: Contents<'_>,
-    tmp: &Path,
-) -> Result<(Segment, u64), SegmentError> {
+) -> Result<Option<(Segment, u64)>, SegmentError> {
     let Contents { name, rows, .. } = contents;
     let mut sources = bases(fs, paths, &contents)?;
     sources.push(Source::new(Batches::sorted(name, rows), Omit::Nothing));
     let mut merge = Merge::new(name, sources);
-
-    for folder in [tmp.parent(), paths.part(name).parent()].into_iter().flatten() {
-        fs.create_folder(folder).map_err(SegmentError::disk("make", folder))?;
-    }
-    let file = fs.create(tmp).map_err(SegmentError::disk("create", tmp))?;
-    let fault = |e| SegmentError::writing(name, tmp, e);
-    let properties = layout::properties(name).map_err(fault)?;
-    let mut writer =
-        ArrowWriter::try_new(Hashed::new(file), layout::schema(name.stream), Some(properties))
-            .map_err(fault)?;
-    let mut facts = None;
+    let mut output = Output::create(fs.as_ref(), paths, name)?;
     while let Some(batch) = merge.next()? {
-        facts = Some(Facts::of(&batch, name)?.and(facts));
-        writer.write(&batch).map_err(fault)?;
+        output.write(&batch)?;
     }
-    let facts = facts.ok_or_else(|| misfit(name, "it would have no row".to_owned()))?;
-    facts.check(name)?;
-    for (key, value) in [(key::FROM, facts.ts_event.min), (key::TO, facts.ts_event.max)] {
-        writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_string()));
-    }
-    writer.finish().map_err(fault)?;
-    let file = writer.inner_mut();
-    file.to.sync().map_err(SegmentError::disk("sync", tmp))?;
-    let segment = Segment {
-        name: name.clone(),
-        rows: facts.rows,
-        bytes: file.hash.count(),
-        blake3: file.hash.finalize().to_hex().to_string(),
-        format_version: FORMAT_VERSION,
-        ts_event: facts.ts_event,
-        ts_recv: facts.ts_recv,
-        frames: facts.frames,
-    };
-    Ok((segment, merge.dropped))
+    Ok(output.finish()?.map(|segment| (segment, merge.dropped)))
 }
 
 /// The rows of the bases.
@@ -201,97 +199,9 @@ fn bases<'a>(
     contents: &Contents<'a>,
 ) -> Result<Vec<Source<'a>>, SegmentError> {
     let Contents { name, bases, .. } = *contents;
-    let open = |base: &Base<'a>| {
-        if *name == base.segment.name {
-            return Err(misfit(name, "it cannot be its own base".to_owned()));
-        }
-        let path = base.tmp.map_or_else(|| paths.part(&base.segment.name), Path::to_path_buf);
-        let part = Part::open_at(fs, path, base.segment)?;
-        Ok(Source::new(part.batches(name.stream, BATCH_ROWS)?, base.omit))
-    };
-    bases.iter().map(open).collect()
+    bases.iter().map(|base| base.open(fs, paths, name)).collect()
 }
 
-fn misfit(name: &PartName, detail: String) -> SegmentError {
+pub(super) fn misfit(name: &PartName, detail: String) -> SegmentError {
     SegmentError::Misfit { name: name.clone(), detail }
-}
-
-/// What is known of the rows written so far.
-struct Facts {
-    rows: u64,
-    ts_event: Ends<Timestamp>,
-    ts_recv: Ends<Timestamp>,
-    frames: Ends<i64>,
-}
-
-impl Facts {
-    fn of(batch: &RecordBatch, name: &PartName) -> Result<Self, SegmentError> {
-        let times = |column: &str| {
-            let column =
-                batch.column_by_name(column)?.as_primitive_opt::<TimestampMicrosecondType>()?;
-            Some(Ends {
-                min: Timestamp::from_micros(min(column)?),
-                max: Timestamp::from_micros(max(column)?),
-            })
-        };
-        let frames = || {
-            let column = batch.column_by_name(layout::FRAME)?.as_primitive_opt::<Int64Type>()?;
-            Some(Ends { min: min(column)?, max: max(column)? })
-        };
-        match (times(layout::time_column(name.stream)), times(layout::TS_RECV), frames()) {
-            (Some(ts_event), Some(ts_recv), Some(frames)) => {
-                Ok(Self { rows: batch.num_rows() as u64, ts_event, ts_recv, frames })
-            }
-            _ => Err(misfit(name, "a batch lacks its times or frames".to_owned())),
-        }
-    }
-
-    fn and(self, before: Option<Self>) -> Self {
-        let Some(before) = before else { return self };
-        Self {
-            rows: self.rows + before.rows,
-            ts_event: self.ts_event.and(before.ts_event),
-            ts_recv: self.ts_recv.and(before.ts_recv),
-            frames: self.frames.and(before.frames),
-        }
-    }
-
-    /// Whether all rows are of the day that the path says.
-    fn check(&self, name: &PartName) -> Result<(), SegmentError> {
-        let Ends { min, max } = self.ts_event;
-        if min.date() == name.date && max.date() == name.date {
-            return Ok(());
-        }
-        Err(misfit(name, format!("its rows are of {min} to {max}")))
-    }
-}
-
-impl<T: Ord> Ends<T> {
-    fn and(self, other: Self) -> Self {
-        Self { min: self.min.min(other.min), max: self.max.max(other.max) }
-    }
-}
-
-/// A file whose bytes are hashed on their way.
-struct Hashed {
-    to: Box<dyn FsFile>,
-    hash: blake3::Hasher,
-}
-
-impl Hashed {
-    fn new(to: Box<dyn FsFile>) -> Self {
-        Self { to, hash: blake3::Hasher::new() }
-    }
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.to.write(bytes)?;
-        self.hash.update(bytes.get(..count).unwrap_or(bytes));
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
 }

@@ -84,7 +84,7 @@ fn run_through_trouble(data: &Path, fs: &Arc<dyn Fs>, grace: Duration) -> Result
 }
 
 /// A disk with somebody who hears of every operation: its name, and whether it failed.
-struct Heard<H>(FaultyFs, H);
+pub(super) struct Heard<H>(pub(super) FaultyFs, pub(super) H);
 
 impl<H> fmt::Debug for Heard<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

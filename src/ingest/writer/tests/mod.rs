@@ -1,5 +1,6 @@
 //! The writer: what a run leaves, and what the next one makes of it.
 
+mod desk;
 mod faults;
 mod model;
 mod past;

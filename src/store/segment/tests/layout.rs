@@ -122,3 +122,21 @@ fn long_files_have_several_row_groups() {
     assert_eq!(groups, [count - 1, 1]);
     assert_eq!(home.rows(&segment), in_order(&rows));
 }
+
+#[test]
+fn row_groups_that_are_long_enough_end_with_a_market() {
+    let home = Home::new();
+    let name = sample::name(Stream::Trade, 1);
+    let mut rows = Vec::new();
+    for (market, count) in
+        [("KRW-A", 5_000), ("KRW-B", 16_000), ("KRW-C", 9_000), ("KRW-D", 12_000)]
+    {
+        let row = |one| sample::row(Stream::Trade, market, one, one, one % 2 == 0);
+        rows.extend((0..count).map(row));
+    }
+    home.publish(&name, &rows);
+    let metadata = metadata(&home, &name);
+    let groups: Vec<i64> =
+        metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
+    assert_eq!(groups, [21_000, 21_000]);
+}

@@ -73,6 +73,27 @@ fn a_merge_crosses_the_borders_of_batches() {
     check(&bases, &many(0, 3, 4_100, 4).0);
 }
 
+#[test]
+fn a_file_that_goes_while_it_is_read_is_read_to_its_end() {
+    let home = Home::new();
+    let name = sample::name(STREAM, 1);
+    let rows: Vec<Row> = (0..40_000).map(|one| candle("KRW-A", one, 1)).collect();
+    let segment = home.publish(&name, &rows);
+    let (mut count, scratch) = (0, home.paths.data().join("scratch"));
+    let sources = [segment];
+    let read = select(&home.fs, &home.paths, &sources, &Wanted::default(), &scratch, |cells| {
+        home.fs.remove(&home.paths.part(&name)).unwrap();
+        count += cells.rows().len();
+        Ok::<_, SegmentError>(())
+    });
+    read.unwrap();
+    assert_eq!(count, rows.len());
+    let read = select(&home.fs, &home.paths, &sources, &Wanted::default(), &scratch, |_| {
+        Ok::<_, SegmentError>(())
+    });
+    assert!(read.is_err_and(|error| error.is_gone()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

@@ -3,7 +3,7 @@
 mod faults;
 mod layout;
 mod merge;
-mod sample;
+pub(crate) mod sample;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -10,19 +10,19 @@ use crate::model::time::{SECOND_US, Timestamp};
 use crate::store::paths::PartName;
 
 /// 2026-11-21T00:00:00Z.
-pub(super) const DAY: i64 = 1_795_219_200 * SECOND_US;
+pub(crate) const DAY: i64 = 1_795_219_200 * SECOND_US;
 
-pub(super) fn name(stream: Stream, number: u64) -> PartName {
+pub(crate) fn name(stream: Stream, number: u64) -> PartName {
     let date = NaiveDate::from_ymd_opt(2026, 11, 21).unwrap();
     PartName { stream, venue: "upbit".into(), date, number }
 }
 
-pub(super) fn at(offset: i64) -> Timestamp {
+pub(crate) fn at(offset: i64) -> Timestamp {
     Timestamp::from_micros(DAY + offset)
 }
 
 /// A row of market `market` (null where empty), at `offset` µs of the day.
-pub(super) fn row(stream: Stream, market: &str, offset: i64, frame: i64, full: bool) -> Row {
+pub(crate) fn row(stream: Stream, market: &str, offset: i64, frame: i64, full: bool) -> Row {
     let head = Head {
         market: (!market.is_empty()).then(|| Market::new(market)),
         ts_recv: if stream == Stream::Unread { at(offset) } else { at(offset + 7_000) },
@@ -137,7 +137,7 @@ fn ticker(offset: i64, full: bool) -> Ticker {
 }
 
 /// A few rows of `stream`, in no order.
-pub(super) fn rows(stream: Stream) -> Vec<Row> {
+pub(crate) fn rows(stream: Stream) -> Vec<Row> {
     let unknown = if stream == Stream::Unread { "" } else { "KRW-Å" };
     [
         ("KRW-ETH", 5, 1, true),

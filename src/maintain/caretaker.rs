@@ -1,0 +1,212 @@
+//! Looks after the files while a recorder runs: merges small ones, and removes what a policy no
+//! longer keeps.
+//!
+//! On a thread of its own with the lowest priority, one task at a time, reading gently. It reads
+//! the catalog and writes parts under temporary names; numbers and publication are the writer's, so
+//! it asks at its desk. What cannot be done now is tried again later: it never stops a recording.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::compact::plan::{Task, plan_on_its_own};
+use super::compact::{CompactError, carry_out};
+use super::gentle::Gentle;
+use super::retain::{self, Policy, RetainError};
+use crate::ingest::writer::{Desk, DeskError};
+use crate::model::time::Timestamp;
+use crate::net::clock::Clock;
+use crate::store::catalog::{Catalog, CatalogError, Filter};
+use crate::store::fs::Fs;
+use crate::store::paths::Paths;
+
+/// Of twenty steps of priority the last.
+const NICENESS: i32 = 19;
+/// A disk that reads a hundred times faster than a venue tells is not noticed at this rate.
+const BYTES_PER_SECOND: u64 = 64 << 20;
+/// How long what failed is left alone.
+const RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// What to look after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Care {
+    /// Whether small files are merged.
+    pub compact: bool,
+    /// What is kept.
+    pub retain: Policy,
+    /// How often to look.
+    pub every: Duration,
+}
+
+/// The thread. When this is dropped it is asked to end.
+#[derive(Debug)]
+pub struct Caretaker {
+    stop: Arc<AtomicBool>,
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Caretaker {
+    /// Starts to look after the folder `data`, whose writer is asked at `desk`.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started.
+    pub fn start(
+        data: &Path,
+        fs: Arc<dyn Fs>,
+        clock: Arc<dyn Clock>,
+        desk: Desk,
+        care: Care,
+    ) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (wake, asleep) = sync_channel(1);
+        let of = Gentle { of: fs, stop: Arc::clone(&stop), bytes_per_second: BYTES_PER_SECOND };
+        let mut round = Round {
+            data: data.to_owned(),
+            paths: Paths::new(data),
+            fs: Arc::new(of),
+            clock,
+            desk,
+            care,
+            failed: BTreeMap::new(),
+        };
+        let stopped = Arc::clone(&stop);
+        let body = move || {
+            // Without the right to be less urgent it is as urgent as the rest: no reason to stop.
+            rustix::process::setpriority_process(None, NICENESS).ok();
+            round.run(&stopped, &asleep);
+        };
+        let thread = thread::Builder::new().name("caretaker".to_owned()).spawn(body)?;
+        Ok(Self { stop, wake: Some(wake), thread: Some(thread) })
+    }
+
+    /// Asks it to end, and does not wait.
+    pub fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.wake = None;
+    }
+
+    /// Waits for its end. What it asks of the writer it asks no more once that has ended.
+    pub fn join(mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was told by its hook already.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Caretaker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Why a task was not done.
+#[derive(Debug, thiserror::Error)]
+enum CareError {
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Compact(#[from] CompactError),
+    #[error(transparent)]
+    Retain(#[from] RetainError),
+}
+
+struct Round {
+    data: PathBuf,
+    paths: Paths,
+    fs: Arc<dyn Fs>,
+    clock: Arc<dyn Clock>,
+    desk: Desk,
+    care: Care,
+    /// Tasks that failed, by the numbers of their files, and until when they are left alone.
+    failed: BTreeMap<Vec<u64>, Timestamp>,
+}
+
+impl Round {
+    fn run(&mut self, stop: &AtomicBool, asleep: &Receiver<()>) {
+        loop {
+            match asleep.recv_timeout(self.care.every) {
+                Err(RecvTimeoutError::Disconnected) | Ok(()) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Err(error) = self.look(stop)
+                && !stop.load(Ordering::Relaxed)
+            {
+                tracing::warn!("the files are not looked after: {error}");
+            }
+        }
+    }
+
+    /// Does what there is to do, one after the other; after each it looks again.
+    fn look(&mut self, stop: &AtomicBool) -> Result<(), CareError> {
+        self.retire()?;
+        while let Some(task) = self.next()? {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let now = self.clock.now();
+            match carry_out(&self.fs, &self.paths, now, &task, &mut self.desk) {
+                Ok(done) => tracing::info!(
+                    "merged {} files of {} into {}: {} rows, {} bytes were {}",
+                    done.replaced,
+                    folder(&task),
+                    done.written,
+                    done.rows,
+                    done.bytes_after,
+                    done.bytes_before,
+                ),
+                Err(CompactError::Desk(DeskError::Ended)) => return Ok(()),
+                Err(error) => {
+                    let until = now.after(RETRY_AFTER);
+                    self.failed.insert(numbers(&task), until);
+                    if !stop.load(Ordering::Relaxed) {
+                        tracing::warn!("the files of {} stay as they are: {error}", folder(&task));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What to merge next.
+    fn next(&mut self) -> Result<Option<Task>, CareError> {
+        if !self.care.compact {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        self.failed.retain(|_, until| *until > now);
+        let catalog = Catalog::of_folder(&self.data)?;
+        let segments = catalog.segments(&Filter::default())?;
+        let mut tasks = plan_on_its_own(&segments, &catalog.of_one_market()?, now);
+        tasks.retain(|task| !self.failed.contains_key(&numbers(task)));
+        Ok(tasks.into_iter().next())
+    }
+
+    fn retire(&mut self) -> Result<(), CareError> {
+        let now = self.clock.now();
+        let segments = Catalog::of_folder(&self.data)?.segments(&Filter::default())?;
+        for one in retain::plan(&segments, &self.care.retain, now) {
+            retain::carry_out(now, &one, &mut self.desk)?;
+            tracing::info!("removed {}", one.words());
+        }
+        Ok(())
+    }
+}
+
+fn numbers(task: &Task) -> Vec<u64> {
+    task.sources.iter().map(|source| source.name.number).collect()
+}
+
+/// Which files, for the log.
+fn folder(task: &Task) -> String {
+    let first = task.sources.first().map(|source| &source.name);
+    first.map_or_else(String::new, |name| format!("{} {} {}", name.venue, name.stream, name.date))
+}
