@@ -17,7 +17,7 @@ const SETTINGS: &str = "rotate = '1s'\nsettle = '1s'\n";
 const STREAMS: &str = "trade,orderbook,candle.1s";
 const VENUE: [&str; 6] = ["--markets", "10", "--rate", "500", "--seed", "41"];
 /// How long repairs may take once the faults are over.
-const REPAIRED_WITHIN: Duration = Duration::from_secs(60);
+const REPAIRED_WITHIN: Duration = Duration::from_secs(150);
 
 /// Every five seconds the sockets drop, for so long.
 fn drops(seconds: u64) -> String {
