@@ -20,8 +20,8 @@ use crate::venue::Request;
 
 /// How we name ourselves.
 pub const USER_AGENT: &str = concat!("veritape/", env!("CARGO_PKG_VERSION"));
-/// The longest body that is read.
-pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// The longest body that is read: as with a message of a websocket, less than the journal takes.
+pub const BODY_LIMIT: usize = 16 * 1024 * 1024;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request may take, to the last byte.

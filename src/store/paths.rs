@@ -97,6 +97,12 @@ impl Paths {
         self.absolute(&name.to_string())
     }
 
+    /// A file that is only written to see whether that can be done.
+    #[must_use]
+    pub fn trial(&self) -> PathBuf {
+        self.data.join("trial.tmp")
+    }
+
     /// Where a part is written before it is published: in a folder of its own, because readers
     /// that take a whole folder (pandas, polars) fail on a file that is not Parquet.
     #[must_use]

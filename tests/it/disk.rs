@@ -1,4 +1,4 @@
-//! A disk that is really full: a small file system of its own, filled while recording.
+//! A disk that is really full, or that fails: a small file system of its own.
 //!
 //! Mounting one takes privileges; without them the tests say so and pass.
 
@@ -11,33 +11,64 @@ use rustix::process::Signal;
 use tempfile::{TempDir, tempdir};
 use veritape::net::clock::{Clock as _, SystemClock};
 
-use crate::harness::{Process, Python, SOON};
+use crate::harness::{Process, Python, SOON, wait_until};
 use crate::recording::{Recording, STREAMS};
 
-/// A file system in memory, gone when this is dropped.
-struct Disk(TempDir);
+/// A file system of its own, gone when this is dropped.
+struct Disk {
+    folder: TempDir,
+    /// Holds the image of one that is not in memory.
+    image_in: Option<TempDir>,
+}
 
 impl Disk {
-    /// None where mounting is not permitted.
+    /// A small one in memory; none where mounting is not permitted.
     fn mount() -> Option<Self> {
         let folder = tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"]).arg(folder.path());
-        let mounted = mount.output();
-        if mounted.as_ref().is_ok_and(|output| output.status.success()) {
-            return Some(Self(folder));
+        let options = ["-t", "tmpfs", "-o", "size=32m", "tmpfs"];
+        mount(&options, folder.path()).then_some(Self { folder, image_in: None })
+    }
+
+    /// One that can fail: ext4 in a file.
+    fn image() -> Option<Self> {
+        let (folder, image) = (tempdir().unwrap(), tempdir().unwrap());
+        let path = image.path().join("ext4");
+        File::create(&path).unwrap().set_len(512 << 20).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&path).output();
+        if !made.as_ref().is_ok_and(|output| output.status.success()) {
+            println!("Skipped: mkfs.ext4 cannot be had here: {made:?}");
+            return None;
         }
-        println!("Skipped: no file system can be mounted here, which takes root: {mounted:?}");
-        None
+        let options = ["-o", "loop,errors=remount-ro", path.to_str().unwrap()];
+        mount(&options, folder.path()).then_some(Self { folder, image_in: Some(image) })
+    }
+
+    /// Lets ext4 find an error, upon which it takes no more writes: what was not synced is lost.
+    fn fail(&self) {
+        assert!(mount(&["-o", "remount,abort"], self.folder.path()), "it does not fail");
+    }
+
+    /// Mounts the image again, as an operator would, once nobody has it open.
+    fn again(&self) {
+        let folder = self.folder.path();
+        let image = self.image_in.as_ref().unwrap().path().join("ext4");
+        wait_until("an end of all that is open there", SOON, || {
+            let unmounted = Command::new("umount").arg(folder).output().unwrap();
+            unmounted.status.success().then_some(())
+        });
+        let checked = Command::new("e2fsck").args(["-p", "-f"]).arg(&image).output().unwrap();
+        // 1: errors were corrected.
+        assert!(matches!(checked.status.code(), Some(0 | 1)), "{checked:?}");
+        assert!(mount(&["-o", "loop", image.to_str().unwrap()], folder), "it cannot be mounted");
     }
 
     fn data(&self) -> PathBuf {
-        self.0.path().join("data")
+        self.folder.path().join("data")
     }
 
     /// Fills it, and tells what to remove so that there is room again.
     fn fill(&self) -> PathBuf {
-        let path = self.0.path().join("ballast");
+        let path = self.folder.path().join("ballast");
         let mut ballast = File::create(&path).unwrap();
         for bytes in [1 << 20, 1 << 12, 1] {
             let block = vec![0; bytes];
@@ -56,13 +87,23 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // Lazily: whoever still has a file open there is about to end.
-        let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        let unmounted = Command::new("umount").arg("-l").arg(self.folder.path()).status();
         assert!(
             unmounted.is_ok_and(|status| status.success()),
             "{} stays",
-            self.0.path().display()
+            self.folder.path().display()
         );
     }
+}
+
+/// Whether it could be done.
+fn mount(options: &[&str], folder: &Path) -> bool {
+    let mounted = Command::new("mount").args(options).arg(folder).output();
+    let done = mounted.as_ref().is_ok_and(|output| output.status.success());
+    if !done {
+        println!("Skipped: no file system can be mounted here, which takes root: {mounted:?}");
+    }
+    done
 }
 
 /// A recording on a small disk, and its recorder, once it has recorded something.
@@ -129,5 +170,29 @@ fn a_disk_that_stays_full_ends_it_with_a_reason() {
     stop(recorder, &recording);
     let died = format!("{full}-{over}");
     let figures = recording.compare(&python, &["--died", &died]);
+    assert!(figures["recorded"].as_u64() > Some(3_000), "{figures}");
+}
+
+#[test]
+fn a_disk_that_turns_read_only_ends_it_with_a_reason() {
+    let (Some(python), Some(disk)) = (Python::find(), Disk::image()) else { return };
+    let settings = "rotate = '1s'\ndisk_full_grace = '2s'";
+    let (mut recording, recorder) = start(&disk, settings);
+    let clock = SystemClock::new();
+    let failed = clock.now().micros();
+    disk.fail();
+    let ended = recorder.wait(SOON);
+    let over = clock.now().micros();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    let said = ended.stderr.lines().last().unwrap_or_default();
+    for words in [&names(&disk.data()), "Read-only file system"] {
+        assert!(said.contains(words), "it does not say {words:?}: {said}");
+    }
+    disk.again();
+    let recorder = record(&recording, settings);
+    recording.more_trades(2_000);
+    stop(recorder, &recording);
+    let died = format!("{failed}-{over}");
+    let figures = recording.compare(&python, &["--died", &died, "--sync", "100000"]);
     assert!(figures["recorded"].as_u64() > Some(3_000), "{figures}");
 }

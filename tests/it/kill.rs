@@ -62,6 +62,38 @@ fn a_kill_loses_nothing_that_was_safe() {
 }
 
 #[test]
+fn a_kill_in_a_long_seal_loses_nothing_that_was_safe() {
+    let Some(python) = Python::find() else { return };
+    let venue = ["--markets", "50", "--rate", "4000", "--seed", "29"];
+    let mut recording = Recording::of(&venue, "");
+    let streams = ["--markets", "all", "--streams", STREAMS];
+    // Long enough for a seal that takes much longer than the journal needs to be synced.
+    let settings = "rotate = '5s'\nsync_interval = '100ms'\nsettle = '1s'\n";
+    let clock = SystemClock::new();
+    let mut died = String::new();
+    for moment in [0, 150, 300] {
+        let recorder = recording.start_with(settings, &streams);
+        recorder.wait_for_talk("connected", SOON);
+        recording.more_trades(4_000);
+        wait_until("a seal under way", SOON, || (recording.unpublished() > 0).then_some(()));
+        std::thread::sleep(Duration::from_millis(moment));
+        let at = clock.now().micros();
+        recorder.signal(Signal::KILL);
+        let ended = recorder.wait(SOON);
+        assert_eq!(ended.status.code(), None, "it ended before the kill: {}", ended.stderr);
+        write!(died, "{at}-{},", clock.now().micros()).unwrap();
+    }
+    let recorder = recording.start_with(settings, &streams);
+    recorder.wait_for_talk("connected", SOON);
+    recording.more_trades(2_000);
+    recorder.signal(Signal::TERM);
+    recorder.wait(SOON).success();
+    assert_eq!((recording.journal().len(), recording.unpublished()), (0, 0));
+    let figures = recording.compare(&python, &["--died", &died, "--sync", "100000"]);
+    assert!(figures["recorded"].as_u64() > Some(10_000), "{figures}");
+}
+
+#[test]
 fn a_second_signal_gives_up_and_the_next_start_has_it() {
     let Some(python) = Python::find() else { return };
     let venue = ["--markets", "50", "--rate", "2000", "--seed", "23"];

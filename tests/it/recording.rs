@@ -116,6 +116,11 @@ impl Recording {
         serde_json::from_str(&told).unwrap()
     }
 
+    /// How many files are being written.
+    pub(crate) fn unpublished(&self) -> usize {
+        fs::read_dir(self.data.join("tmp")).map_or(0, Iterator::count)
+    }
+
     /// The files of the journal.
     pub(crate) fn journal(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.data.join("journal")).unwrap();

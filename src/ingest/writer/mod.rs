@@ -128,7 +128,7 @@ pub enum WriterError {
     /// The disk took nothing for too long.
     #[error(
         "the disk of {folder} took nothing for {grace:?}: {error}. About {needed} bytes wait and \
-         {free} are free: make room there and start again; nothing that was promised is lost"
+         {free} are free: {advice} and start again; nothing that was promised is lost"
     )]
     Disk {
         /// The data folder.
@@ -141,6 +141,8 @@ pub enum WriterError {
         needed: usize,
         /// Bytes that are free, in words.
         free: String,
+        /// What to do.
+        advice: String,
     },
 }
 

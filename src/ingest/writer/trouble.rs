@@ -1,5 +1,6 @@
 //! A disk that says no: wait, try again, and say what it cost.
 
+use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::store::fs::free_bytes;
 const REPEAT_EVERY: Duration = Duration::from_secs(10);
 /// Stalls shorter than this do nothing to a connection.
 const HARMLESS: Duration = Duration::from_secs(1);
+
+/// Bytes of a file that is tried out.
+const TRIAL_BYTES: usize = 4_096;
 
 /// The last time the disk said no for long.
 #[derive(Debug, Default)]
@@ -98,6 +102,31 @@ impl Writer {
             error: Box::new(error),
             needed: self.intake.buffers.weight() + self.journal.pending_bytes(),
             free: free_bytes(data).map_or_else(|_| "unknown".to_owned(), |free| free.to_string()),
+            advice: self.advice(),
         }
+    }
+
+    /// What to do about the disk, by what it says to a file that is tried out: SQLite tells no more
+    /// than that an operation failed.
+    fn advice(&self) -> String {
+        match self.try_out() {
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
+                format!("{error}: see the kernel's log, check the file system, mount it again")
+            }
+            Err(error) if error.kind() != ErrorKind::StorageFull => {
+                format!("{error}: see the kernel's log, mend that")
+            }
+            Ok(()) | Err(_) => "make room there".to_owned(),
+        }
+    }
+
+    fn try_out(&self) -> io::Result<()> {
+        let path = self.folder.paths().trial();
+        let tried = self.fs.create(&path).and_then(|mut file| {
+            file.write_all(&[0; TRIAL_BYTES])?;
+            file.sync()
+        });
+        let removed = self.fs.remove(&path);
+        tried.and(removed)
     }
 }

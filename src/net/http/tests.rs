@@ -74,7 +74,7 @@ async fn every_failure_says_what_and_what_to_do() {
         (answer("SSH-2.0-OpenSSH_9.2\r\n\r\n").await, "broke off"),
         (answer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await, "broke off"),
         (answer("").await, "broke off"),
-        (answering(long).await.0, "longer than 33554432 bytes"),
+        (answering(long).await.0, "longer than 16777216 bytes"),
         (
             answer(
                 "HTTP/1.1 404 Not Found\r\nContent-Length: 22\r\n\r\n{\"error\":{\"name\":404}}",
