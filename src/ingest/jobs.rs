@@ -48,14 +48,22 @@ pub struct Jobs {
     changed: bool,
 }
 
+/// What the catalog has of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// Nothing.
+    No,
+    /// Not what was told last.
+    Older,
+    /// What was told last.
+    Whole,
+}
+
 #[derive(Debug)]
 struct Entry {
     /// As it was told last; its counts are those of the catalog's position.
     job: Job,
-    /// Whether the catalog lacks what was told last.
-    fresh: bool,
-    /// Whether the catalog has the job at all.
-    stored: bool,
+    stored: Stored,
     /// Whether the catalog has its end.
     over: bool,
     /// When its end was told, while the catalog does not have it.
@@ -91,7 +99,7 @@ impl Jobs {
     /// Goes on from what the catalog has.
     #[must_use]
     pub fn new(jobs: impl IntoIterator<Item = Job>) -> Self {
-        let entry = |job: Job| (job.id, Entry { stored: true, ..Entry::new(job) });
+        let entry = |job: Job| (job.id, Entry { stored: Stored::Whole, ..Entry::new(job) });
         let entries = jobs.into_iter().map(entry).collect();
         Self { entries, changed: true, ..Self::default() }
     }
@@ -102,7 +110,9 @@ impl Jobs {
         let Job { rows, known, reached, .. } = entry.job;
         entry.since = job.state.is_over().then(|| entry.since.unwrap_or(now));
         entry.job = Job { rows, known, reached, ..job };
-        entry.fresh = true;
+        if entry.stored == Stored::Whole {
+            entry.stored = Stored::Older;
+        }
         entry.over = false;
         self.unsettled.insert(entry.job.id);
     }
@@ -116,7 +126,7 @@ impl Jobs {
     /// Whether the catalog still has to learn of a job before a page of it may be kept.
     #[must_use]
     pub fn is_unknown(&self, id: i64) -> bool {
-        self.entries.get(&id).is_some_and(|entry| !entry.stored)
+        self.entries.get(&id).is_some_and(|entry| entry.stored == Stored::No)
     }
 
     /// A page came.
@@ -185,7 +195,7 @@ impl Jobs {
             job.reached = snapshot.reached;
             let settled = entry.taken == snapshot.pages && entry.known == 0 && !entry.held;
             job.state = shown(job.state, settled);
-            let same = entry.stored && !entry.fresh && job == entry.job && !job.state.is_over();
+            let same = entry.stored == Stored::Whole && job == entry.job && !job.state.is_over();
             (!same && !entry.over).then_some(job)
         };
         self.entries.values().filter_map(row).collect()
@@ -223,8 +233,7 @@ impl Jobs {
             let Some(entry) = self.entries.get_mut(&row.id) else { continue };
             (entry.job.rows, entry.job.known, entry.job.reached) =
                 (row.rows, row.known, row.reached);
-            entry.stored = true;
-            entry.fresh = false;
+            entry.stored = Stored::Whole;
             entry.over = row.state.is_over();
             if entry.over {
                 entry.since = None;
@@ -247,7 +256,7 @@ impl Jobs {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
-        let stored = self.entries.iter().filter(|(_, entry)| entry.stored);
+        let stored = self.entries.iter().filter(|(_, entry)| entry.stored != Stored::No);
         Some(Arc::new(stored.map(|(id, entry)| (*id, entry.told())).collect()))
     }
 }
@@ -255,8 +264,7 @@ impl Jobs {
 impl Entry {
     fn new(job: Job) -> Self {
         Self {
-            fresh: false,
-            stored: false,
+            stored: Stored::No,
             over: job.state.is_over(),
             since: None,
             held: false,
@@ -277,7 +285,8 @@ impl Entry {
 
     /// Whether the catalog lacks something that it may have.
     const fn is_news(&self) -> bool {
-        self.fresh || (self.job.state.is_over() && !self.over && self.is_settled())
+        !matches!(self.stored, Stored::Whole)
+            || (self.job.state.is_over() && !self.over && self.is_settled())
     }
 
     /// Its row in the catalog as of the catalog's position.

@@ -37,7 +37,10 @@ fn wait_for_repairs(recording: &Recording, gaps: usize) -> Vec<Value> {
         }
         let jobs = recording.json("jobs");
         let late = clock.monotonic() >= REPAIRED_WITHIN;
-        assert!(!late, "{gaps} gaps, repaired: not within {REPAIRED_WITHIN:?}: {found:#?}\n{jobs:#}");
+        assert!(
+            !late,
+            "{gaps} gaps, repaired: not within {REPAIRED_WITHIN:?}: {found:#?}\n{jobs:#}"
+        );
     }
 }
 
