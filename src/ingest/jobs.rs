@@ -4,7 +4,7 @@
 //! read again after a kill are counted once; a job's end reaches the catalog only when every row
 //! that its pages brought can be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,18 +40,30 @@ pub type Told = BTreeMap<i64, JobTold>;
 #[derive(Debug, Default)]
 pub struct Jobs {
     entries: BTreeMap<i64, Entry>,
+    /// Those of which the catalog lacks something that was told.
+    unsettled: BTreeSet<i64>,
+    /// Those with pages that are not durable yet.
+    waiting: BTreeSet<i64>,
     /// Whether [`Jobs::told`] says something else than before.
     changed: bool,
+}
+
+/// What the catalog has of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// Nothing.
+    No,
+    /// Not what was told last.
+    Older,
+    /// What was told last.
+    Whole,
 }
 
 #[derive(Debug)]
 struct Entry {
     /// As it was told last; its counts are those of the catalog's position.
     job: Job,
-    /// Whether the catalog lacks what was told last.
-    fresh: bool,
-    /// Whether the catalog has the job at all.
-    stored: bool,
+    stored: Stored,
     /// Whether the catalog has its end.
     over: bool,
     /// When its end was told, while the catalog does not have it.
@@ -87,8 +99,9 @@ impl Jobs {
     /// Goes on from what the catalog has.
     #[must_use]
     pub fn new(jobs: impl IntoIterator<Item = Job>) -> Self {
-        let entry = |job: Job| (job.id, Entry { stored: true, ..Entry::new(job) });
-        Self { entries: jobs.into_iter().map(entry).collect(), changed: true }
+        let entry = |job: Job| (job.id, Entry { stored: Stored::Whole, ..Entry::new(job) });
+        let entries = jobs.into_iter().map(entry).collect();
+        Self { entries, changed: true, ..Self::default() }
     }
 
     /// A job was planned, or changed.
@@ -97,8 +110,11 @@ impl Jobs {
         let Job { rows, known, reached, .. } = entry.job;
         entry.since = job.state.is_over().then(|| entry.since.unwrap_or(now));
         entry.job = Job { rows, known, reached, ..job };
-        entry.fresh = true;
+        if entry.stored == Stored::Whole {
+            entry.stored = Stored::Older;
+        }
         entry.over = false;
+        self.unsettled.insert(entry.job.id);
     }
 
     /// The span that a job asks for.
@@ -110,13 +126,14 @@ impl Jobs {
     /// Whether the catalog still has to learn of a job before a page of it may be kept.
     #[must_use]
     pub fn is_unknown(&self, id: i64) -> bool {
-        self.entries.get(&id).is_some_and(|entry| !entry.stored)
+        self.entries.get(&id).is_some_and(|entry| entry.stored == Stored::No)
     }
 
     /// A page came.
     pub fn page(&mut self, id: i64) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.taken += 1;
+            self.waiting.insert(id);
         }
     }
 
@@ -138,9 +155,11 @@ impl Jobs {
 
     /// The journal is synced: the pages that were taken are durable.
     pub fn synced(&mut self) {
-        for entry in self.entries.values_mut().filter(|entry| entry.durable != entry.taken) {
-            entry.durable = entry.taken;
-            self.changed = true;
+        for id in std::mem::take(&mut self.waiting) {
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.durable = entry.taken;
+                self.changed = true;
+            }
         }
     }
 
@@ -148,7 +167,7 @@ impl Jobs {
     /// candles of a job may still change: then a seal would not help.
     #[must_use]
     pub fn due(&self, now: Timestamp, patience: Duration, holds: impl Fn(i64) -> bool) -> bool {
-        self.entries.values().any(|entry| {
+        self.unsettled().any(|entry| {
             entry.since.is_some_and(|since| now.since(since) >= patience)
                 && !entry.is_settled()
                 && !holds(entry.job.id)
@@ -158,7 +177,7 @@ impl Jobs {
     /// A seal begins with all that was taken so far, but for candles that may still change.
     pub fn begin_seal(&mut self, holds: impl Fn(i64) -> bool) {
         for entry in self.entries.values_mut() {
-            entry.held = entry.taken > 0 && holds(entry.job.id);
+            entry.held = entry.taken > 0 && !entry.over && holds(entry.job.id);
             let known = std::mem::take(&mut entry.known);
             entry.sealing = Some(Snapshot { pages: entry.taken, known, reached: entry.reached });
         }
@@ -176,7 +195,7 @@ impl Jobs {
             job.reached = snapshot.reached;
             let settled = entry.taken == snapshot.pages && entry.known == 0 && !entry.held;
             job.state = shown(job.state, settled);
-            let same = entry.stored && !entry.fresh && job == entry.job && !job.state.is_over();
+            let same = entry.stored == Stored::Whole && job == entry.job && !job.state.is_over();
             (!same && !entry.over).then_some(job)
         };
         self.entries.values().filter_map(row).collect()
@@ -195,20 +214,17 @@ impl Jobs {
     /// The rows that the catalog lacks, or whose end it may have now.
     #[must_use]
     pub fn news(&self) -> Vec<Job> {
-        let news = self.entries.values().filter(|entry| {
-            let ends = entry.job.state.is_over() && !entry.over && entry.is_settled();
-            entry.fresh || ends
-        });
-        news.map(Entry::row).collect()
+        self.unsettled().filter(|entry| entry.is_news()).map(Entry::row).collect()
     }
 
     /// Whether there are such rows.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.entries.values().any(|entry| {
-            let ends = entry.job.state.is_over() && !entry.over && entry.is_settled();
-            entry.fresh || ends
-        })
+        self.unsettled().any(Entry::is_news)
+    }
+
+    fn unsettled(&self) -> impl Iterator<Item = &Entry> {
+        self.unsettled.iter().filter_map(|id| self.entries.get(id))
     }
 
     /// The catalog has these rows.
@@ -217,11 +233,13 @@ impl Jobs {
             let Some(entry) = self.entries.get_mut(&row.id) else { continue };
             (entry.job.rows, entry.job.known, entry.job.reached) =
                 (row.rows, row.known, row.reached);
-            entry.stored = true;
-            entry.fresh = false;
+            entry.stored = Stored::Whole;
             entry.over = row.state.is_over();
             if entry.over {
                 entry.since = None;
+            }
+            if entry.over || !entry.job.state.is_over() {
+                self.unsettled.remove(&row.id);
             }
             self.changed = true;
         }
@@ -238,7 +256,7 @@ impl Jobs {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
-        let stored = self.entries.iter().filter(|(_, entry)| entry.stored);
+        let stored = self.entries.iter().filter(|(_, entry)| entry.stored != Stored::No);
         Some(Arc::new(stored.map(|(id, entry)| (*id, entry.told())).collect()))
     }
 }
@@ -246,8 +264,7 @@ impl Jobs {
 impl Entry {
     fn new(job: Job) -> Self {
         Self {
-            fresh: false,
-            stored: false,
+            stored: Stored::No,
             over: job.state.is_over(),
             since: None,
             held: false,
@@ -264,6 +281,12 @@ impl Entry {
     /// Whether all that its pages brought can be read.
     const fn is_settled(&self) -> bool {
         self.taken == self.sealed && self.known == 0 && self.sealing.is_none() && !self.held
+    }
+
+    /// Whether the catalog lacks something that it may have.
+    const fn is_news(&self) -> bool {
+        !matches!(self.stored, Stored::Whole)
+            || (self.job.state.is_over() && !self.over && self.is_settled())
     }
 
     /// Its row in the catalog as of the catalog's position.

@@ -26,6 +26,8 @@ mod ledger;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod midnight;
+#[cfg(test)]
 mod readers;
 #[cfg(test)]
 mod rebuild;

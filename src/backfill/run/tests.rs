@@ -77,8 +77,14 @@ async fn server(answers: impl Fn(&str, usize) -> String + Send + 'static) -> (St
 type Asked = Arc<Mutex<Vec<String>>>;
 type Told = BTreeMap<i64, JobTold>;
 
-/// What the writer does, as far as jobs go; gives back what it was told of them last.
-async fn writer(mut events: Receiver, told: watch::Sender<Arc<Told>>) -> BTreeMap<i64, Job> {
+/// What the writer does, as far as jobs go; gives back what it was told of them last, and how many
+/// requests had been made when it made each page durable.
+async fn writer(
+    mut events: Receiver,
+    told: watch::Sender<Arc<Told>>,
+    asked: Asked,
+) -> (BTreeMap<i64, Job>, Vec<usize>) {
+    let mut made = Vec::new();
     let mut jobs: BTreeMap<i64, Job> = BTreeMap::new();
     let mut batch = Vec::new();
     while events.recv_batch_async(&mut batch, 16).await {
@@ -91,6 +97,9 @@ async fn writer(mut events: Receiver, told: watch::Sender<Arc<Told>>) -> BTreeMa
                 Event::Frame(frame) => {
                     let id = frame.origin.session;
                     assert!(jobs.contains_key(&id), "a page of a job that nobody told of");
+                    // Long enough for another request, if one is made without waiting.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    made.push(asked.lock().unwrap().len());
                     told.send_modify(|told| {
                         Arc::make_mut(told).entry(id).or_default().pages += 1;
                     });
@@ -108,13 +117,15 @@ async fn writer(mut events: Receiver, told: watch::Sender<Arc<Told>>) -> BTreeMa
             });
         }
     }
-    jobs
+    (jobs, made)
 }
 
 struct Ran {
     jobs: BTreeMap<i64, Job>,
     progress: Progress,
     asked: Vec<String>,
+    /// How many requests had been made when each page became durable.
+    made: Vec<usize>,
 }
 
 /// Runs `jobs` against a server.
@@ -132,7 +143,7 @@ async fn ran(
     let (rest_url, asked) = server(answers).await;
     let (queue, events) = queue(QueueLimits::default());
     let (telling, told) = watch::channel(Arc::new(Told::new()));
-    let writing = tokio::spawn(writer(events, telling));
+    let writing = tokio::spawn(writer(events, telling, Arc::clone(&asked)));
     let venue = venue::by_name("upbit").unwrap();
     let setup = Setup { venue, rest_url, http, clock, queue, told, effort };
     let (handing, handed) = mpsc::channel(jobs.len().max(1));
@@ -142,10 +153,10 @@ async fn ran(
     drop(handing);
     let (progress, watched) = watch::channel(Progress::default());
     run(setup, handed, progress, CancellationToken::new()).await.unwrap();
-    let jobs = writing.await.unwrap();
+    let (jobs, made) = writing.await.unwrap();
     let progress = watched.borrow().clone();
     let asked = asked.lock().unwrap().clone();
-    Ran { jobs, progress, asked }
+    Ran { jobs, progress, asked, made }
 }
 
 const QUICK: Effort = Effort { at_once: 1, tries: 2, patience: Some(Duration::from_mins(1)) };
@@ -165,6 +176,7 @@ async fn pages_follow_each_other_and_nothing_is_asked_twice() {
     assert!(ran.jobs.values().all(|job| job.state == JobState::Done && job.calls == 3));
     assert_eq!((ran.progress.calls, ran.progress.pages, ran.progress.retries), (6, 6, 0));
     assert!((ran.progress.share - 2.0).abs() < 1e-9, "{:?}", ran.progress);
+    assert_eq!(ran.made, [1, 2, 3, 4, 5, 6], "no page before the last one is durable");
     let mut asked = ran.asked.clone();
     asked.sort_unstable();
     asked.dedup();

@@ -119,13 +119,15 @@ async fn mend(config: &Config) -> Result<Option<run::Progress>, Failure> {
 fn start(config: &Config, clock: &Arc<dyn Clock>) -> Result<Writer, Failure> {
     let options = record::writer_options(config);
     let started = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(clock), options);
-    started.map_err(|error| match error {
-        WriterError::Folder(FolderError::Held { data, holder }) => Failure::Failed(anyhow!(
+    started.map_err(|error| {
+        let WriterError::Folder(FolderError::Held { data, holder }) = &error else {
+            return error.into();
+        };
+        Failure::Failed(anyhow!(
             "{} is in use by {holder}. A recorder closes gaps by itself, unless it was started \
              with --no-repair; `veritape jobs` shows how far it is",
             data.display()
-        )),
-        error => error.into(),
+        ))
     })
 }
 

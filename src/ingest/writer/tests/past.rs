@@ -1,6 +1,8 @@
 //! Pages of the past beside what came live: each trade once, each candle in its last state, and
 //! jobs that are counted right and over only when their rows can be read.
 
+mod disk;
+
 use super::*;
 use crate::model::gap::{Gap, GapState};
 use crate::model::job::{Job, JobKind, JobState};
@@ -10,7 +12,11 @@ pub(super) const JOB: i64 = 70;
 
 /// A job for this many seconds of the script, over all of them where none are given.
 pub(super) fn job(id: i64, stream: Stream, state: JobState) -> Event {
-    Event::Job(Job {
+    Event::Job(told(id, stream, state))
+}
+
+fn told(id: i64, stream: Stream, state: JobState) -> Job {
+    Job {
         id,
         kind: JobKind::Repair,
         venue: VENUE.into(),
@@ -24,7 +30,7 @@ pub(super) fn job(id: i64, stream: Stream, state: JobState) -> Event {
         calls: 1,
         error: None,
         reached: None,
-    })
+    }
 }
 
 /// A page with trades, newest first: each with its second and number.
@@ -108,11 +114,7 @@ fn a_trade_is_there_once_whichever_way_it_came_first() {
     };
     let both = |one: Vec<Event>, other: Vec<Event>| vec![[one, other].concat()];
     let snapshot = |second: i64, id: i64| {
-        let mut events = vec![opened(second, 2), served(second, 2)];
-        let Event::Frame(mut frame) = trade(id * 10, 2, id) else { return events };
-        frame.ts_recv = at(second);
-        events.push(Event::Frame(frame));
-        events
+        vec![opened(second, 2), served(second, 2), told_again(second, 2, (id * 10, id))]
     };
     for (what, script, rows, known) in [
         ("live first, page soon after", both(live(&[1, 2, 4]), past(45, &[1, 2, 3, 4])), 1, 3),
@@ -201,9 +203,8 @@ fn a_late_candle_that_is_new_is_counted() {
 #[test]
 fn a_candle_that_still_forms_and_what_lies_outside_the_span_are_left() {
     let inside = Span::new(at(11), at(14)).expect("a span");
-    let Event::Job(told) = job(JOB, CANDLE, JobState::Running) else { return };
     let folder = runs([vec![
-        Event::Job(Job { span: inside, ..told }),
+        Event::Job(Job { span: inside, ..told(JOB, CANDLE, JobState::Running) }),
         candles(13, JOB, &[(13, 1.0, 13), (12, 2.0, 12), (11, 3.0, 11), (10, 4.0, 10)]),
     ]]);
     assert_eq!(column(folder.path(), &real(), CANDLE, "close"), ["2.0", "3.0"]);
@@ -304,10 +305,7 @@ fn a_gap_ends_with_the_last_of_its_jobs() {
     };
     let (id, open) = gap();
     assert_eq!((open.state, open.source), (GapState::Open, None));
-    let of_gap = |number, state| match job(number, TRADE, state) {
-        Event::Job(told) => Event::Job(Job { gap: Some(id), ..told }),
-        other => other,
-    };
+    let of_gap = |number, state| Event::Job(Job { gap: Some(id), ..told(number, TRADE, state) });
     let first = [
         of_gap(JOB, JobState::Running),
         of_gap(JOB + 1, JobState::Running),
