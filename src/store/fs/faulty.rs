@@ -102,11 +102,16 @@ impl FaultyFs {
         self.disk().operations
     }
 
+    /// Which operations so far changed something, counted from 0.
+    pub(crate) fn changes(&self) -> Vec<u64> {
+        self.disk().changes.clone()
+    }
+
     /// The disk after the process was killed: nothing is lost, nothing becomes safer, and the old
     /// process can no longer write to it.
     pub(crate) fn kill(&self) -> Self {
         let disk = self.disk().clone();
-        Self(Arc::new(Mutex::new(Disk { operations: 0, largest_read: 0, fault: None, ..disk })))
+        Self(Arc::new(Mutex::new(disk.fresh())))
     }
 
     /// The disk after the power went.
@@ -140,7 +145,7 @@ impl FaultyFs {
             file.seen.clone_from(&file.disk);
             file.synced = file.disk.len();
         }
-        Self(Arc::new(Mutex::new(Disk { operations: 0, largest_read: 0, fault: None, ..disk })))
+        Self(Arc::new(Mutex::new(disk.fresh())))
     }
 
     /// The most bytes of one file that no sync has reached.

@@ -17,6 +17,8 @@ pub(super) struct Disk {
     pub(super) renames: Vec<Rename>,
     pub(super) folders: BTreeSet<PathBuf>,
     pub(super) operations: u64,
+    /// Those of them that change something.
+    pub(super) changes: Vec<u64>,
     pub(super) largest_read: usize,
     pub(super) fault: Option<Fault>,
     pub(super) bad: Option<(PathBuf, Range<usize>)>,
@@ -55,6 +57,9 @@ impl Disk {
     pub(super) fn strike(&mut self, needs: Needs) -> Result<(), (io::Error, Outcome)> {
         let now = self.operations;
         self.operations += 1;
+        if needs != Needs::Nothing {
+            self.changes.push(now);
+        }
         let strikes = |fault: &Fault| {
             now >= fault.after
                 && match fault.error {
@@ -81,6 +86,12 @@ impl Disk {
             Err((error, Outcome::Undone | Outcome::Dropped)) => Err(error),
             Err((error, Outcome::Done)) => operation(self).and(Err(error)),
         }
+    }
+
+    /// As a new process finds it.
+    pub(super) fn fresh(self) -> Self {
+        let changes = Vec::new();
+        Self { operations: 0, changes, largest_read: 0, fault: None, ..self }
     }
 
     pub(super) fn find(&self, path: &Path) -> io::Result<usize> {
