@@ -13,6 +13,7 @@ mod signals;
 mod sim;
 mod status;
 mod telemetry;
+mod verify;
 mod views;
 
 use std::path::PathBuf;
@@ -105,8 +106,10 @@ enum Command {
     Status,
     /// List the gaps: what is missing, since when and why.
     Gaps,
-    /// List what is held, by market, stream and hour.
-    Coverage,
+    /// List what is held, by market, stream and hour, or show it as a calendar.
+    Coverage(coverage::CoverageArgs),
+    /// Check every file, every key and every hour.
+    Verify(verify::VerifyArgs),
     /// Make Parquet again from kept raw frames.
     Rebuild(rebuild::RebuildArgs),
     /// Print `CREATE VIEW` statements that show the data folder to DuckDB.
@@ -160,7 +163,8 @@ fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Sim(args) => sim::run(args),
         Command::Status => status::run(&config, json),
         Command::Gaps => gaps::run(&config, json),
-        Command::Coverage => coverage::run(&config, json),
+        Command::Coverage(args) => coverage::run(args, &config, json),
+        Command::Verify(args) => verify::run(args, &config, json),
         Command::Rebuild(args) => rebuild::run(args, &config, json),
         Command::Views => views::run(&config),
         Command::Config { command } => config_command::run(command, &cli.common),

@@ -76,7 +76,7 @@ fn show(summary: &Summary, as_json: bool) -> std::io::Result<()> {
     output::table(&[("what", Align::Left), ("count", Align::Right)], lines, "")
 }
 
-fn stream(name: &str) -> Result<Stream, Failure> {
+pub(super) fn stream(name: &str) -> Result<Stream, Failure> {
     let name = name.trim();
     name.parse().map_err(|_| {
         let hint = hint(name, Stream::all().map(Stream::name));
@@ -85,7 +85,7 @@ fn stream(name: &str) -> Result<Stream, Failure> {
 }
 
 /// A day, which begins at midnight UTC, or an instant.
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     let day = text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN).and_utc().into());
     day.or_else(|_| text.parse()).map_err(|_: chrono::ParseError| {
         "write a day such as 2026-01-31, or an instant such as 2026-01-31T09:00:00Z".to_owned()

@@ -1,4 +1,6 @@
-//! Files at rest: made again from kept frames. Blocking code, on a folder that nobody records
-//! into.
+//! Files at rest: checked, proven, made again from kept frames. Blocking code.
 
+pub mod coverage;
+pub mod proof;
 pub mod rebuild;
+pub mod verify;

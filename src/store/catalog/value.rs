@@ -3,6 +3,7 @@
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 
+use crate::model::condition::Condition;
 use crate::model::gap::{GapCause, GapState};
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
@@ -52,6 +53,7 @@ macro_rules! word {
 
 word! {
     Stream, |value| value.name();
+    Condition, |value| value.as_str();
     GapCause, |value| value.as_str();
     GapState, |value| value.as_str();
     PartName, |value| value.to_string();

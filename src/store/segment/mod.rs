@@ -6,10 +6,12 @@
 
 mod batch;
 pub mod cells;
+mod columns;
 pub mod document;
 mod frames;
 mod layout;
 mod merge;
+pub mod places;
 pub mod read;
 pub mod write;
 
@@ -27,6 +29,7 @@ use super::paths::PartName;
 use crate::model::time::Timestamp;
 
 pub use self::cells::{Cells, Extent, scan};
+pub use self::columns::{Values, columns};
 pub use self::frames::Frames;
 pub use self::merge::Keys;
 pub use self::read::{Footer, checksum, footer};

@@ -16,7 +16,7 @@ use super::frames::Frames;
 use super::layout::{self, key};
 use super::merge::{Keys, Merge, Source};
 use super::read::Part;
-use super::{Ends, FORMAT_VERSION, Segment, SegmentError};
+use super::{Ends, FORMAT_VERSION, Segment, SegmentError, places};
 use crate::model::record::Row;
 use crate::model::time::Timestamp;
 use crate::store::fs::{Fs, FsFile};
@@ -178,6 +178,10 @@ fn write_tmp(
     for (key, value) in [(key::FROM, facts.ts_event.min), (key::TO, facts.ts_event.max)] {
         writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_string()));
     }
+    writer.flush().and_then(|()| Ok(writer.sync()?)).map_err(fault)?;
+    let places = places::note(fs.as_ref(), tmp, writer.flushed_row_groups(), facts.rows)
+        .map_err(SegmentError::disk("read", tmp))?;
+    writer.append_key_value_metadata(KeyValue::new(places::KEY.to_owned(), places));
     writer.finish().map_err(fault)?;
     let file = writer.inner_mut();
     file.to.sync().map_err(SegmentError::disk("sync", tmp))?;
