@@ -33,9 +33,9 @@ pub(super) fn compare(open: &Spans, fills: &[Fill], readings: &[Reading]) -> Fou
         // The difference of two counts has the rounding of both.
         let slack = tolerance(count, 2, last.volume);
         let odd = if told > high + slack {
-            Some(format!("tickers count {told}, all trades up to {} are {high}", last.traded))
+            Some(format!("tickers count {told}, the trades up to {} are {high} at most", last.traded))
         } else if told < low - slack {
-            Some(format!("tickers count {told}, the trades before {} are {low}", last.traded))
+            Some(format!("tickers count {told}, the trades up to {} are {low} at least", last.traded))
         } else {
             None
         };
@@ -44,15 +44,20 @@ pub(super) fn compare(open: &Spans, fills: &[Fill], readings: &[Reading]) -> Fou
     found
 }
 
-/// The least and the most that can have been traded between two tickers.
+/// The least and the most that can have been traded between two tickers. Each counts at least one
+/// of the trades of its instant; of several there, nobody can tell how many.
 fn bounds(fills: &[Fill], first: &Reading, last: &Reading) -> (f64, f64, usize) {
     let micro = Duration::from_micros(1);
-    let sum = |from, to| {
+    let within = |from, to| {
         let fills = Span::new(from, to).map(|span| inside(fills, span, |fill| fill.at));
-        let fills = fills.unwrap_or_default();
-        (add(fills.iter().map(|fill| fill.size)), fills.len())
+        fills.unwrap_or_default()
     };
-    let (low, _) = sum(first.traded.after(micro), last.traded);
-    let (high, count) = sum(first.traded, last.traded.after(micro));
-    (low, high, count)
+    let sum = |fills: &[Fill]| add(fills.iter().map(|fill| fill.size));
+    let least = |fills: &[Fill]| fills.iter().map(|fill| fill.size).reduce(f64::min).unwrap_or(0.0);
+    let between = within(first.traded.after(micro), last.traded);
+    let at_first = within(first.traded, first.traded.after(micro));
+    let at_last = within(last.traded, last.traded.after(micro));
+    let low = sum(between) + least(at_last);
+    let high = sum(between) + (sum(at_first) - least(at_first)) + sum(at_last);
+    (low, high, between.len() + at_first.len() + at_last.len())
 }
