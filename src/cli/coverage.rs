@@ -172,7 +172,8 @@ fn lines(by: By, days: &[CalendarDay]) -> Vec<String> {
     use chrono::Datelike as _;
 
     let title = days.first().map(|day| {
-        let market = day.market.as_ref().map_or_else(|| "all markets".to_owned(), Market::to_string);
+        let market =
+            day.market.as_ref().map_or_else(|| "all markets".to_owned(), Market::to_string);
         format!("{} {} {market}", day.venue, day.stream)
     });
     let mut lines: Vec<String> = title.into_iter().collect();

@@ -13,6 +13,7 @@ use super::config::Config;
 use super::output::{self, Align};
 use super::rebuild::{instant, stream};
 use super::{Failure, Outcome};
+use crate::maintain::proof::{Disagreement, Numbers};
 use crate::maintain::verify::{Fault, Progress, Report, Request, numbers, verify};
 use crate::model::condition::Condition;
 use crate::model::span::Span;
@@ -51,10 +52,8 @@ pub(super) fn run(args: &VerifyArgs, config: &Config, as_json: bool) -> Result<O
     };
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let bar = Bar::new();
-    let progress = Progress {
-        begin: &|step, total| bar.begin(step, total),
-        done: &|more| bar.0.inc(more),
-    };
+    let progress =
+        Progress { begin: &|step, total| bar.begin(step, total), done: &|more| bar.0.inc(more) };
     let report = verify(&config.data, &fs, SystemClock::new().now(), &request, progress);
     bar.0.finish_and_clear();
     let report = report?;
@@ -76,8 +75,7 @@ pub(super) fn within(
     }
     let (from, to) = (from.unwrap_or(Timestamp::MIN), to.unwrap_or(Timestamp::MAX));
     let span = Span::new(from, to);
-    span.map(Some)
-        .ok_or_else(|| Failure::Usage(anyhow!("--from {from} must be before --to {to}")))
+    span.map(Some).ok_or_else(|| Failure::Usage(anyhow!("--from {from} must be before --to {to}")))
 }
 
 /// A bar on a terminal, and nothing elsewhere.
@@ -85,11 +83,8 @@ struct Bar(ProgressBar);
 
 impl Bar {
     fn new() -> Self {
-        let bar = if io::stderr().is_terminal() {
-            ProgressBar::new(0)
-        } else {
-            ProgressBar::hidden()
-        };
+        let bar =
+            if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template(
             "{msg:6} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
         );
@@ -183,22 +178,21 @@ fn remedies(report: &Report) -> Vec<&str> {
 
 /// An hour that is not complete, and why.
 fn words(row: &ConditionRow) -> String {
-    let numbers = numbers(row).unwrap_or_default();
+    let Numbers { rows, read, lost, disagreeing, disagreements, .. } = numbers(row);
     let mut parts = Vec::new();
-    if numbers["lost"] == json!(true) {
+    if lost {
         parts.push("some of it is in the gap ledger".to_owned());
     }
-    if numbers["rows"] != numbers["read"] {
-        parts.push(format!("{} of {} rows can be read", numbers["read"], numbers["rows"]));
+    if rows != read {
+        parts.push(format!("{read} of {rows} rows can be read"));
     }
-    for one in numbers["disagreements"].as_array().into_iter().flatten() {
-        let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
-        parts.push(format!("{} against {}: {}", text("at"), text("with"), text("what")));
-    }
-    let told = numbers["disagreements"].as_array().map_or(0, Vec::len);
-    let all = numbers["disagreeing"].as_u64().and_then(|all| usize::try_from(all).ok());
-    if let Some(more) = all.and_then(|all| all.checked_sub(told)).filter(|more| *more > 0) {
-        parts.push(format!("and {more} more disagree"));
+    parts.extend(disagreements.iter().map(|one| {
+        let Disagreement { at, with, what } = one;
+        format!("{at} against {with}: {what}")
+    }));
+    let told = u64::try_from(disagreements.len()).unwrap_or(u64::MAX);
+    if disagreeing > told {
+        parts.push(format!("and {} more disagree", disagreeing - told));
     }
     let ConditionRow { venue, stream, market, hour, condition, .. } = row;
     format!("{venue} {stream} {market} {hour} is {condition}: {}", parts.join("\n  "))

@@ -32,7 +32,7 @@ mod units;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::units::tolerance;
 use crate::model::condition::Condition;
@@ -122,7 +122,7 @@ pub struct Verdict {
 }
 
 /// The numbers that decide a condition.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Numbers {
     /// Rows that the catalog counts.
     pub rows: u64,
@@ -145,13 +145,13 @@ pub struct Numbers {
 }
 
 /// Where two records of the same thing differ.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Disagreement {
     /// The start of the unit of time.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "text", deserialize_with = "parsed")]
     pub at: Timestamp,
     /// What it was compared with.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "text", deserialize_with = "parsed")]
     pub with: Stream,
     /// In what way.
     pub what: String,
@@ -162,6 +162,15 @@ fn text<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+fn parsed<'de, D: serde::Deserializer<'de>, T: std::str::FromStr>(
+    deserializer: D,
+) -> Result<T, D::Error>
+where
+    T::Err: std::fmt::Display,
+{
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 /// What a comparison found.
@@ -227,7 +236,9 @@ impl Tally {
 
     fn verdict<T>(self, held: &Held<'_, T>) -> Verdict {
         let read = u64::try_from(held.rows.len()).unwrap_or(u64::MAX);
+        // The streams of one connection do not begin in the same instant.
         let open = held.judged.clone().without(&self.compared);
+        let open = open.iter().any(|span| span.length() > EDGE_BEFORE);
         let numbers = Numbers {
             rows: held.counted,
             read,
@@ -241,7 +252,7 @@ impl Tally {
             Condition::Missing
         } else if numbers.disagreeing > 0 || held.lost || read != held.counted {
             Condition::Degraded
-        } else if held.judged.is_empty() || !open.is_empty() {
+        } else if held.judged.is_empty() || open {
             Condition::Unproven
         } else if held.repaired {
             Condition::Repaired

@@ -77,9 +77,8 @@ pub fn prove_day(
     let Some(day) = span_of(date) else { return Ok(Vec::new()) };
     let within = Filter { venue: Some(venue.clone()), within: Some(day), ..Filter::default() };
     let recorded = site.catalog.recorded(&within)?.into_iter();
-    let counts = recorded.filter_map(|((_, stream, market), hour, rows)| {
-        Some(((stream, market?, hour), rows))
-    });
+    let counts = recorded
+        .filter_map(|((_, stream, market), hour, rows)| Some(((stream, market?, hour), rows)));
     let mut segments = site.catalog.segments(&within)?;
     segments.retain(|one| one.name.date == date && !site.bad.contains(&one.name.number));
     let counts: Counts = counts.collect();

@@ -33,9 +33,15 @@ pub(super) fn compare(open: &Spans, fills: &[Fill], readings: &[Reading]) -> Fou
         // The difference of two counts has the rounding of both.
         let slack = tolerance(count, 2, last.volume);
         let odd = if told > high + slack {
-            Some(format!("tickers count {told}, the trades up to {} are {high} at most", last.traded))
+            Some(format!(
+                "tickers count {told}, the trades up to {} are {high} at most",
+                last.traded
+            ))
         } else if told < low - slack {
-            Some(format!("tickers count {told}, the trades up to {} are {low} at least", last.traded))
+            Some(format!(
+                "tickers count {told}, the trades up to {} are {low} at least",
+                last.traded
+            ))
         } else {
             None
         };
@@ -53,11 +59,12 @@ fn bounds(fills: &[Fill], first: &Reading, last: &Reading) -> (f64, f64, usize) 
         fills.unwrap_or_default()
     };
     let sum = |fills: &[Fill]| add(fills.iter().map(|fill| fill.size));
-    let least = |fills: &[Fill]| fills.iter().map(|fill| fill.size).reduce(f64::min).unwrap_or(0.0);
+    let smallest =
+        |fills: &[Fill]| fills.iter().map(|fill| fill.size).reduce(f64::min).unwrap_or(0.0);
     let between = within(first.traded.after(micro), last.traded);
     let at_first = within(first.traded, first.traded.after(micro));
     let at_last = within(last.traded, last.traded.after(micro));
-    let low = sum(between) + least(at_last);
-    let high = sum(between) + (sum(at_first) - least(at_first)) + sum(at_last);
+    let low = sum(between) + smallest(at_last);
+    let high = sum(between) + (sum(at_first) - smallest(at_first)) + sum(at_last);
     (low, high, between.len() + at_first.len() + at_last.len())
 }

@@ -107,9 +107,8 @@ fn difference(fills: &[Fill], bars: &[Bar]) -> Option<String> {
 fn agree_in_sum(run: &[Odd<'_>]) -> bool {
     let fills: Vec<Fill> = run.iter().flat_map(|one| one.fills).copied().collect();
     let bars = || run.iter().flat_map(|one| one.bars);
-    let (high, low) = bars().fold((f64::MIN, f64::MAX), |(high, low), bar| {
-        (high.max(bar.high), low.min(bar.low))
-    });
+    let (high, low) = bars()
+        .fold((f64::MIN, f64::MAX), |(high, low), bar| (high.max(bar.high), low.min(bar.low)));
     let volume = add(bars().map(|bar| bar.volume));
     let turnover = add(bars().map(|bar| bar.turnover));
     !fills.is_empty() && Sums::of(&fills).differences(volume, turnover, high, low).is_empty()
@@ -137,10 +136,9 @@ impl Sums {
     fn differences(&self, volume: f64, turnover: f64, high: f64, low: f64) -> Vec<String> {
         let mut parts = Vec::new();
         let count = self.count;
-        for (name, told, ours, roundings) in [
-            ("volume", volume, self.volume, 1),
-            ("turnover", turnover, self.turnover, count + 1),
-        ] {
+        for (name, told, ours, roundings) in
+            [("volume", volume, self.volume, 1), ("turnover", turnover, self.turnover, count + 1)]
+        {
             // A sum that is no number differs from every other.
             let within = (told - ours).abs() <= tolerance(count, roundings, told.max(ours));
             if !within {

@@ -172,14 +172,14 @@ impl<'a> Rows<'a> {
 
     /// Whether a row lies in the spans that the catalog says, and in the day of the path.
     fn fits(&self, cells: &Cells<'_>, row: usize) -> bool {
-        fn within<T: PartialOrd>(ends: Ends<T>, value: &T) -> bool {
+        fn within<T: PartialOrd>(ends: &Ends<T>, value: &T) -> bool {
             ends.min <= *value && *value <= ends.max
         }
         let Segment { name, ts_event, ts_recv, frames, .. } = self.segment;
-        within(*ts_event, &cells.time(row))
+        within(ts_event, &cells.time(row))
             && cells.time(row).date() == name.date
-            && within(*ts_recv, &cells.ts_recv(row))
-            && within(*frames, &cells.frame(row))
+            && within(ts_recv, &cells.ts_recv(row))
+            && within(frames, &cells.frame(row))
             && (cells.market(row).is_some() || name.stream == Stream::Unread)
     }
 

@@ -102,7 +102,9 @@ pub(super) fn twice(
             }
         }
     }
-    let words = |(file, (count, first))| (file, format!("{count} rows are recorded already; the first: {first}"));
+    let words = |(file, (count, first))| {
+        (file, format!("{count} rows are recorded already; the first: {first}"))
+    };
     twice.into_iter().map(words).collect()
 }
 
@@ -127,7 +129,8 @@ impl Keys {
             let fault = |error| (place, error);
             if stream == Stream::Trade {
                 let each = |values: &Values<'_>| self.ids(values, file);
-                segment::columns(site.fs, site.paths, segment, &["id"], None, each).map_err(fault)?;
+                segment::columns(site.fs, site.paths, segment, &["id"], None, each)
+                    .map_err(fault)?;
                 continue;
             }
             let shared = shared(place, files);

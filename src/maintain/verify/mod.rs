@@ -36,7 +36,7 @@ use smol_str::SmolStr;
 use self::work::parallel;
 use super::proof::ledger::Ledger;
 use super::proof::reading::{self, ProofError, span_of};
-use super::proof::edge_after;
+use super::proof::{Numbers, edge_after};
 use crate::model::condition::Condition;
 use crate::model::gap::words;
 use crate::model::span::Span;
@@ -254,6 +254,9 @@ impl Site<'_> {
         ledger: &Ledger,
         bad: &BTreeSet<u64>,
     ) -> Result<Vec<ConditionRow>, VerifyError> {
+        if !Stream::all().any(|stream| has_condition(stream) && self.wants(stream)) {
+            return Ok(Vec::new());
+        }
         let mut days: BTreeMap<(SmolStr, NaiveDate), u64> = BTreeMap::new();
         for lane in ledger.all().filter(|lane| lane.1 == Stream::Trade) {
             for hour in ledger.hours(lane, self.request.within) {
@@ -290,14 +293,14 @@ impl Site<'_> {
         ledger: &Ledger,
         mut bad: BTreeSet<u64>,
         venue: &SmolStr,
-        date: NaiveDate,
+        day: NaiveDate,
     ) -> Result<Vec<ConditionRow>, VerifyError> {
         let catalog = Catalog::of_folder(data)?;
         let Site { fs, paths, now, .. } = self;
         for _ in 0..TRIES {
             let proven = catalog.snapshot(|catalog| {
                 let site = reading::Site { fs, paths, catalog, ledger, bad: &bad, now };
-                reading::prove_day(site, venue, date)
+                reading::prove_day(site, venue, day)
             });
             match proven {
                 Ok(hours) => return Ok(hours),
@@ -306,16 +309,21 @@ impl Site<'_> {
                 Err(ProofError::Segment(fault)) => bad.insert(fault.segment.name.number),
             };
         }
-        let span = span_of(date).map(|span| span.to_string()).unwrap_or_default();
+        let span = span_of(day).map(|span| span.to_string()).unwrap_or_default();
         tracing::warn!("{venue} {span}: files change faster than they are read; not proven");
         Ok(Vec::new())
     }
 }
 
-/// The numbers that decided a condition.
+/// Whether there is something to prove the hours of a stream with.
+const fn has_condition(stream: Stream) -> bool {
+    matches!(stream, Stream::Trade | Stream::Candle(_))
+}
+
+/// The numbers that decided a condition; none of them where another version wrote them.
 #[must_use]
-pub fn numbers(hour: &ConditionRow) -> Option<serde_json::Value> {
-    serde_json::from_str(&hour.numbers).ok()
+pub fn numbers(hour: &ConditionRow) -> Numbers {
+    serde_json::from_str(&hour.numbers).unwrap_or_default()
 }
 
 /// Who has the folder.

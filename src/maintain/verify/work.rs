@@ -39,7 +39,10 @@ mod tests {
     fn every_item_once_in_order() {
         for (count, threads) in [(0, 4), (1, 0), (1_000, 3)] {
             let items: Vec<usize> = (0..count).collect();
-            assert_eq!(parallel(&items, threads, |item| item * 2), (0..count).map(|item| item * 2).collect::<Vec<_>>());
+            assert_eq!(
+                parallel(&items, threads, |item| item * 2),
+                (0..count).map(|item| item * 2).collect::<Vec<_>>()
+            );
         }
     }
 }

@@ -99,7 +99,8 @@ impl Catalog {
         let sql = "SELECT venue, max(ts_recv_max) FROM segments GROUP BY venue";
         self.read(|db| {
             let mut sql = db.prepare_cached(sql)?;
-            let rows = sql.query_map([], |row| Ok((row.get::<_, String>(0)?.into(), row.get(1)?)))?;
+            let rows =
+                sql.query_map([], |row| Ok((row.get::<_, String>(0)?.into(), row.get(1)?)))?;
             rows.collect()
         })
     }

@@ -89,7 +89,10 @@ impl Catalog {
     /// # Errors
     ///
     /// When SQLite says no.
-    pub fn recorded(&self, filter: &Filter) -> Result<Vec<(Subject, Timestamp, u64)>, CatalogError> {
+    pub fn recorded(
+        &self,
+        filter: &Filter,
+    ) -> Result<Vec<(Subject, Timestamp, u64)>, CatalogError> {
         let clause = Clause::of(filter, Some("market"), Some(["hour", "hour + 1"]));
         let select = "SELECT venue, stream, nullif(market, ''), hour, rows FROM hours";
         self.read(|db| {

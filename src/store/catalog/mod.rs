@@ -200,10 +200,8 @@ impl Catalog {
         read: impl FnOnce(&Self) -> Result<T, E>,
     ) -> Result<T, E> {
         // Dropped, it ends; nothing was written in it.
-        let _held = self
-            .db
-            .unchecked_transaction()
-            .map_err(CatalogError::sqlite("read", &self.path))?;
+        let _held =
+            self.db.unchecked_transaction().map_err(CatalogError::sqlite("read", &self.path))?;
         read(self)
     }
 

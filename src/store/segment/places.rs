@@ -119,7 +119,9 @@ pub(super) fn note(
     for column in groups.iter().flat_map(RowGroupMetaData::columns) {
         let (offset, length) = column.byte_range();
         let crc = checksum(fs, path, offset, length)?;
-        text.push_str(&format!(" {offset}+{length}:{crc:08x}"));
+        for piece in [" ", &offset.to_string(), "+", &length.to_string(), &format!(":{crc:08x}")] {
+            text.push_str(piece);
+        }
     }
     let crc = crc32fast::hash(text.as_bytes());
     Ok(format!("{text}{END}{crc:08x}"))

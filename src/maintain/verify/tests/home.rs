@@ -12,7 +12,9 @@ use crate::model::market::{Market, Side, Source};
 use crate::model::record::{Body, Candle, Head, Instrument, Orderbook, Row, Ticker, Trade, Unread};
 use crate::model::subscription::{CandleUnit, Stream};
 use crate::model::time::Timestamp;
-use crate::store::catalog::{Catalog, Change, Filter, HourRows, LiveSpan, SessionRow, SessionTally};
+use crate::store::catalog::{
+    Catalog, Change, Filter, HourRows, LiveSpan, SessionRow, SessionTally,
+};
 use crate::store::fs::{Fs, RealFs};
 use crate::store::paths::{PartName, Paths};
 use crate::store::segment::{self, Contents, Segment};
@@ -115,7 +117,9 @@ impl Home {
         let body = match stream {
             Stream::Trade => Body::Trade(trade(ts_event, 1_000_000 + second, price)),
             Stream::Candle(_) => Body::Candle(candle(ts_event, price)),
-            Stream::Ticker => Body::Ticker(Box::new(ticker(ts_event, 2.0 * number(second / EVERY)))),
+            Stream::Ticker => {
+                Body::Ticker(Box::new(ticker(ts_event, 2.0 * number(second / EVERY))))
+            }
             Stream::Orderbook => Body::Orderbook(Box::new(book(ts_event, price))),
             Stream::Instrument => Body::Instrument(Box::new(Instrument {
                 ts_seen: ts_event,
