@@ -22,6 +22,11 @@ use crate::net::clock::{Clock as _, SystemClock};
 use crate::store::catalog::ConditionRow;
 use crate::store::fs::{Fs, RealFs};
 
+/// Hours that are told of in words.
+const HOURS: usize = 50;
+/// Seconds of each of them.
+const SECONDS: usize = 3;
+
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     /// Look at sizes and footers only: no byte of the rows is read, and no hour is proven.
@@ -146,8 +151,11 @@ fn show(report: &Report, quick: bool) -> io::Result<()> {
         output::data(&format!("mend it with: {remedy}"))?;
     }
     let bad = report.hours.iter().filter(|hour| hour.condition.is_bad());
-    for row in bad {
+    for row in bad.clone().take(HOURS) {
         output::data(&words(row))?;
+    }
+    if let Some(more) = bad.count().checked_sub(HOURS).filter(|more| *more > 0) {
+        output::data(&format!("and {more} more hours that are not complete: --json tells them"))?;
     }
     if !quick {
         let counts = Condition::ALL.iter().map(|one| format!("{} {one}", report.count(*one)));
@@ -186,11 +194,11 @@ fn words(row: &ConditionRow) -> String {
     if rows != read {
         parts.push(format!("{read} of {rows} rows can be read"));
     }
-    parts.extend(disagreements.iter().map(|one| {
+    parts.extend(disagreements.iter().take(SECONDS).map(|one| {
         let Disagreement { at, with, what } = one;
         format!("{at} against {with}: {what}")
     }));
-    let told = u64::try_from(disagreements.len()).unwrap_or(u64::MAX);
+    let told = u64::try_from(disagreements.len().min(SECONDS)).unwrap_or(u64::MAX);
     if disagreeing > told {
         parts.push(format!("and {} more disagree", disagreeing - told));
     }

@@ -192,17 +192,27 @@ pub fn prove(hour: &Hour<'_>) -> (Verdict, Vec<(CandleUnit, Verdict)>) {
     let mut of_trades = Tally::default();
     let mut of_bars = Vec::new();
     for (unit, bars) in &hour.bars {
-        let stream = Stream::Candle(*unit);
-        let found = units::compare(*unit, &bars.judged.and(&trades.judged), trades.rows, bars.rows);
+        // Who lacks rows that were counted is no witness.
+        let both = if bars.is_whole() { bars.judged.and(&trades.judged) } else { Spans::new() };
+        let found = units::compare(*unit, &both, trades.rows, bars.rows);
         let mut tally = Tally::default();
-        tally.add(Stream::Trade, &found, None);
+        if trades.is_whole() {
+            tally.add(Stream::Trade, &found, None);
+        }
         of_bars.push((*unit, tally.verdict(bars)));
-        of_trades.add(stream, &found, Some(&open));
+        of_trades.add(Stream::Candle(*unit), &found, Some(&open));
         open = open.without(&found.compared);
     }
     let found = tickers::compare(&open, trades.rows, hour.readings);
     of_trades.add(Stream::Ticker, &found, Some(&open));
     (of_trades.verdict(trades), of_bars)
+}
+
+impl<T> Held<'_, T> {
+    /// Whether there are as many rows as the catalog counts.
+    fn is_whole(&self) -> bool {
+        u64::try_from(self.rows.len()).is_ok_and(|rows| rows == self.counted)
+    }
 }
 
 /// What speaks for and against a stream's hour.
