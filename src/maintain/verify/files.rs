@@ -42,13 +42,17 @@ fn size(site: Site<'_>, segment: &Segment) -> Option<Found> {
 }
 
 fn footer(site: Site<'_>, segment: &Segment) -> Option<Found> {
+    let wrong = |rows: u64| {
+        let words = || format!("{rows} rows; it was published with {}", segment.rows);
+        (rows != segment.rows).then(|| (FaultKind::Rows, words()))
+    };
     match segment::places::read(site.fs.as_ref(), &site.paths.part(&segment.name), segment.bytes) {
-        Ok(Some(places)) if places.rows() == segment.rows => None,
-        Ok(Some(places)) => {
-            let detail = format!("{} rows; it was published with {}", places.rows(), segment.rows);
-            Some((FaultKind::Rows, detail))
-        }
-        Ok(None) => Some((FaultKind::Format, "its footer is damaged".to_owned())),
+        Ok(Some(places)) => wrong(places.rows()),
+        // Damaged, or of a version that wrote no checksums: then all of it has to be read.
+        Ok(None) => match segment::footer(site.fs, site.paths, segment) {
+            Ok(footer) => wrong(footer.rows),
+            Err(error) => Some(classify(site, segment, &error)),
+        },
         Err(error) => Some((FaultKind::Unreadable, error.to_string())),
     }
 }
@@ -75,7 +79,7 @@ fn classify(site: Site<'_>, segment: &Segment, error: &SegmentError) -> Found {
         Ok(_) => {
             let places = segment::places::read(site.fs.as_ref(), &path, segment.bytes);
             let places = places.ok().flatten().map_or_else(
-                || "in its footer".to_owned(),
+                || "in its footer, unless it was written without checksums of columns".to_owned(),
                 |places| places.damaged(site.fs.as_ref(), &path, segment.name.stream),
             );
             (FaultKind::Checksum, format!("its bytes are not those that were published: {places}"))

@@ -6,7 +6,7 @@ use crate::model::condition::Condition;
 use crate::model::gap::{Gap, GapCause, GapState};
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
-use crate::store::catalog::{Change, Filter, Recount};
+use crate::store::catalog::{Change, Filter, HourRows, Recount};
 use crate::store::segment;
 
 use Condition::{Complete, Degraded, Missing, Repaired, Unproven};
@@ -117,8 +117,17 @@ fn a_damaged_file_makes_its_hours_worse() {
     assert_eq!(trades.0, 4, "verify changes no file");
     // Made again, with as many rows as before, the hour waits for somebody to look.
     let (first, last) = (at(3_600), at(3_600));
-    let recount =
-        Recount { venue: super::home::VENUE.into(), stream: S1, first, last, hours: Vec::new() };
+    let hours = ["KRW-A", "KRW-B"].map(|market| HourRows {
+        venue: super::home::VENUE.into(),
+        stream: S1,
+        market: Some(Market::new(market)),
+        hour: first,
+        rows: 120,
+        first,
+        last,
+    });
+    let venue = super::home::VENUE.into();
+    let recount = Recount { venue, stream: S1, first, last, hours: hours.into() };
     home.catalog().publish(&Change { recounts: vec![recount], ..Change::default() }).unwrap();
     assert_eq!(told(&home, Stream::Trade), [Complete, Unproven, Complete]);
 }

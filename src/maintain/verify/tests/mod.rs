@@ -246,12 +246,39 @@ fn quick_sees_sizes_and_footers() {
     {
         let _flip = Flip::new(&path, part.bytes - 2, 1);
         let report = home.ask(&quick, &|_, _| {});
-        assert_eq!(report.faults[0].fault, FaultKind::Format, "{:#?}", report.faults);
+        assert_eq!(report.faults[0].fault, FaultKind::Checksum, "{:#?}", report.faults);
         assert_eq!(report.hours, Vec::new());
     }
     assert_eq!(home.ask(&quick, &|_, _| {}).faults, Vec::new());
     overwrite(&home, &part, b"PAR1");
     assert_eq!(home.ask(&quick, &|_, _| {}).faults[0].fault, FaultKind::Size);
+}
+
+#[test]
+fn a_file_without_checksums_of_columns_is_read_whole() {
+    let home = Home::recorded();
+    let part = home.part(Stream::Trade, 0);
+    let path = home.paths.part(&part.name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let place = bytes.windows(8).rposition(|window| window == b"v1 rows=").unwrap();
+    bytes[place] = b'w';
+    std::fs::write(&path, &bytes).unwrap();
+    let blake3 = blake3::hash(&bytes).to_hex();
+    home.sql(&format!(
+        "UPDATE segments SET blake3 = '{blake3}' WHERE number = {}",
+        part.name.number
+    ));
+    for quick in [true, false] {
+        let report = home.ask(&Request { quick, ..everything() }, &|_, _| {});
+        assert_eq!(report.faults, Vec::new());
+    }
+    let _flip = Flip::new(&path, 3_000, 1);
+    let fault = home.verify().faults.swap_remove(0);
+    assert_eq!(fault.fault, FaultKind::Checksum);
+    assert!(
+        fault.detail.ends_with("unless it was written without checksums of columns"),
+        "{fault:?}"
+    );
 }
 
 #[test]
