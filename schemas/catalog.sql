@@ -116,6 +116,24 @@ CREATE TABLE hours (
     PRIMARY KEY (venue, stream, market, hour)
 ) STRICT, WITHOUT ROWID;
 
+-- Whether all of an hour is here, as `verify` found it. It holds as long as the catalog says of the
+-- hour what it said then: `rows`, `covered_us`, `evidence_rows` and `ledger`.
+CREATE TABLE conditions (
+    venue         TEXT    NOT NULL,
+    stream        TEXT    NOT NULL,
+    market        TEXT    NOT NULL,
+    hour          INTEGER NOT NULL,          -- its first instant
+    condition     TEXT    NOT NULL,          -- complete, repaired, degraded, missing, unproven
+    rows          INTEGER NOT NULL,          -- rows of the hour then
+    covered_us    INTEGER NOT NULL,          -- how much of it was proven live then
+    evidence      TEXT    NOT NULL,          -- the streams it was compared with, apart by commas
+    evidence_rows INTEGER NOT NULL,          -- their rows of the hour then
+    ledger        INTEGER NOT NULL,          -- a number for the gaps in it then
+    numbers       TEXT    NOT NULL,          -- what decided it, as JSON
+    checked_at    INTEGER NOT NULL,
+    PRIMARY KEY (venue, stream, market, hour)
+) STRICT, WITHOUT ROWID;
+
 -- What is missing, why, and what became of it. `market` is NULL where all of them are meant,
 -- `to_us` while it lasts.
 CREATE TABLE gaps (

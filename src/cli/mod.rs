@@ -20,6 +20,7 @@ mod signals;
 mod sim;
 mod status;
 mod telemetry;
+mod verify;
 mod views;
 mod when;
 
@@ -118,8 +119,10 @@ enum Command {
         #[command(subcommand)]
         command: Option<gaps::GapsCommand>,
     },
-    /// List what is held, by market, stream and hour.
-    Coverage,
+    /// List what is held, by market, stream and hour, or show it as a calendar.
+    Coverage(coverage::CoverageArgs),
+    /// Check every file, every key and every hour.
+    Verify(verify::VerifyArgs),
     /// List the work on the past, with how far it is; end jobs, or have them go on.
     Jobs {
         #[command(subcommand)]
@@ -185,7 +188,8 @@ fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Sim(args) => sim::run(args),
         Command::Status => status::run(&config, json),
         Command::Gaps { command } => gaps::run(command.as_ref(), config, json),
-        Command::Coverage => coverage::run(&config, json),
+        Command::Coverage(args) => coverage::run(args, &config, json),
+        Command::Verify(args) => verify::run(args, &config, json),
         Command::Jobs { command } => jobs::run(command.as_ref(), &config, json),
         Command::Rebuild(args) => rebuild::run(args, &config, json),
         Command::Compact(args) => compact::run(args, &config, json),

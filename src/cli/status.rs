@@ -1,17 +1,25 @@
 //! `status`: what a data folder holds, and whether somebody records into it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::config::Config;
 use super::output::{self, Align};
 use super::{Failure, Outcome};
+use crate::maintain::coverage::hours;
+use crate::model::condition::Condition;
 use crate::model::gap::{Gap, GapState};
+use crate::model::span::Span;
+use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 use crate::store::catalog::{Catalog, Filter, SessionRow, StreamSummary};
 use crate::store::folder;
 
 /// Sessions that are told of at most.
 const SESSIONS: usize = 20;
+/// Days before the last event whose hours are counted.
+const DAYS: u64 = 7;
 
 pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
     let catalog = open(config)?;
@@ -19,6 +27,7 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
     let recovered = catalog.recovery()?;
     let recovered: Value =
         recovered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({}));
+    let conditions = conditions(&catalog, &holdings)?;
     let holder = folder::held_by(&config.data)?;
     if as_json {
         output::json(&json!({
@@ -30,6 +39,10 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
                 .map(|state| (state.to_string(), json!(count(&gaps, *state))))
                 .collect::<serde_json::Map<String, Value>>(),
             "recovered": recovered,
+            "hours": conditions
+                .iter()
+                .map(|(condition, hours)| (condition.to_string(), json!(hours)))
+                .collect::<serde_json::Map<String, Value>>(),
             "sessions": sessions(&catalog)?,
         }))?;
         return Ok(Outcome::Done);
@@ -41,7 +54,29 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
     let states: Vec<String> =
         GapState::ALL.iter().map(|state| format!("{} {state}", count(&gaps, *state))).collect();
     output::data(&format!("gaps: {}", states.join(", ")))?;
+    let hours: Vec<String> =
+        conditions.iter().map(|(condition, hours)| format!("{hours} {condition}")).collect();
+    output::data(&format!("hours of trades in the last {DAYS} days: {}", hours.join(", ")))?;
     Ok(Outcome::Done)
+}
+
+/// How many hours of trades of the last days have each condition.
+fn conditions(
+    catalog: &Catalog,
+    holdings: &[StreamSummary],
+) -> Result<Vec<(Condition, usize)>, Failure> {
+    let last = holdings.iter().map(|holding| holding.last_event).max().unwrap_or_default();
+    let from = last.before(Duration::from_hours(24 * DAYS)).hour();
+    let within = Span::new(from, last.after(Duration::from_micros(1)));
+    let stream = Some(Stream::Trade);
+    let hours = hours(catalog, &Filter { stream, within, ..Filter::default() })?;
+    // The last trade before a subscription says nothing of its own hour.
+    let due: Vec<_> = hours
+        .iter()
+        .filter(|hour| hour.condition.is_bad() || !hour.held.covered.is_zero())
+        .collect();
+    let count = |condition| due.iter().filter(|hour| hour.condition == condition).count();
+    Ok(Condition::ALL.iter().map(|condition| (*condition, count(*condition))).collect())
 }
 
 /// The latest sessions, oldest first: what each carried, and how often and by how much it was

@@ -39,7 +39,7 @@ macro_rules! words {
     };
 }
 
-pub(super) use words;
+pub(crate) use words;
 
 /// A word that the ledger does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! WHAT is recorded: values only. No I/O, no clock, no venue's name.
 
+pub mod condition;
 pub mod event;
 pub mod frame;
 pub mod gap;

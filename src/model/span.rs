@@ -125,6 +125,20 @@ impl Spans {
         self.0.iter().filter_map(|span| span.intersect(window)).map(Span::length).sum()
     }
 
+    /// The part of the set inside `window`.
+    #[must_use]
+    pub fn within(&self, window: Span) -> Self {
+        let first = self.0.partition_point(|held| held.to <= window.from);
+        let inside = self.0.iter().skip(first).take_while(|held| held.from < window.to);
+        Self(inside.filter_map(|held| held.intersect(window)).collect())
+    }
+
+    /// What both sets hold.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self(self.0.iter().flat_map(|span| other.within(*span).0).collect())
+    }
+
     /// The spans, earliest first.
     pub fn iter(&self) -> impl Iterator<Item = Span> + '_ {
         self.0.iter().copied()
@@ -174,6 +188,11 @@ mod tests {
                 prop_assert_eq!(set.contains(Timestamp::from_micros(i64::try_from(at).unwrap())), *held);
             }
             let spans: Vec<Span> = set.iter().collect();
+            let cut: Spans = [(10, 30), (35, 36)].into_iter().filter_map(|(from, to)| span(from, to)).collect();
+            for at in 0..100 {
+                let (both, at) = (set.and(&cut), Timestamp::from_micros(at));
+                prop_assert_eq!(both.contains(at), set.contains(at) && cut.contains(at));
+            }
             prop_assert!(spans.windows(2).all(|pair| pair[0].to() < pair[1].from()));
             let count = model.iter().filter(|held| **held).count();
             prop_assert_eq!(set.length(), Duration::from_micros(u64::try_from(count).unwrap()));

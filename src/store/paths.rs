@@ -110,8 +110,7 @@ impl Paths {
         self.data.join("tmp").join(format!("part-{:010}.parquet.tmp", name.number))
     }
 
-    /// Everything in the part folders and what was never published, in the order of the names. What is neither a part nor
-    /// unpublished is not ours, and left out.
+    /// Everything in the part folders and what was never published, in the order of the names.
     ///
     /// # Errors
     ///
@@ -123,10 +122,14 @@ impl Paths {
         for key in [Some("stream="), Some("venue="), Some("date="), None] {
             let mut below = Vec::new();
             for folder in folders {
+                let inside = folder != self.data;
                 found.take(fs.list(&folder)?, &self.data);
-                if let Some(key) = key {
-                    below.extend(fs.folders(&folder)?.into_iter().filter(|one| starts(one, key)));
-                }
+                let (ours, others): (Vec<_>, Vec<_>) = fs
+                    .folders(&folder)?
+                    .into_iter()
+                    .partition(|one| key.is_some_and(|key| starts(one, key)));
+                below.extend(ours);
+                found.strange.extend(others.into_iter().filter(|_| inside));
             }
             folders = below;
         }
@@ -141,6 +144,8 @@ pub struct Found {
     pub parts: Vec<PartName>,
     /// Files that were never published.
     pub unpublished: Vec<PathBuf>,
+    /// What lies in the part folders and is neither.
+    pub strange: Vec<PathBuf>,
 }
 
 impl Found {
@@ -151,6 +156,8 @@ impl Found {
                 self.unpublished.push(path);
             } else if let Some(Ok(name)) = name {
                 self.parts.push(name);
+            } else if path.parent().is_some_and(|folder| folder != data) {
+                self.strange.push(path);
             }
         }
     }
@@ -296,5 +303,6 @@ mod tests {
         let found = paths.walk(&RealFs).unwrap();
         assert_eq!(found.parts, [name(2), name(7), other]);
         assert_eq!(found.unpublished, [dead], "the journal's own are the journal's");
+        assert_eq!(found.strange, [odd, deep.parent().unwrap().to_owned()]);
     }
 }

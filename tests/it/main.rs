@@ -43,3 +43,5 @@ mod shutdown;
 mod source;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod verify;

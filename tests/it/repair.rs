@@ -69,6 +69,9 @@ fn check(faults: &str) {
     let figures = recording.compare(&python, &["--strict", "--repaired"]);
     assert_eq!(figures["untold"].as_u64(), None, "every trade is there: {figures}");
     assert!(figures["rest"].as_u64() > Some(10), "{figures}");
+    let verified = recording.ask("verify");
+    assert_eq!(verified.status.code(), Some(0), "{}\n{gaps:#?}", verified.stdout);
+    println!("{}", verified.stdout);
 }
 
 #[test]
@@ -112,6 +115,8 @@ fn the_time_between_two_runs_is_had_again() {
     recording.more_trades(300);
     run(&recording, 1);
     recording.compare(&python, &["--strict", "--repaired"]);
+    let verified = recording.ask("verify");
+    assert_eq!(verified.status.code(), Some(0), "{}", verified.stdout);
 }
 
 #[test]

@@ -29,7 +29,8 @@ pub struct Change {
     pub of_market: Vec<(u64, Market)>,
     /// Days that a policy takes away; their files are among `retired`.
     pub retirements: Vec<Retirement>,
-    /// Hours that were counted anew; what is known of them is replaced. Goes before `hours`.
+    /// Hours that were counted anew; what is known of them is replaced, and what was found of their
+    /// condition is forgotten. Goes before `hours`.
     pub recounts: Vec<Recount>,
     /// Rows recorded; added to those known of the hour.
     pub hours: Vec<HourRows>,
@@ -97,6 +98,9 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     for Recount { venue, stream, first, last, .. } in &change.recounts {
         let sql = "DELETE FROM hours WHERE venue = ?1 AND stream = ?2 AND hour BETWEEN ?3 AND ?4";
         tx.prepare_cached(sql)?.execute(params![venue.as_str(), stream, first, last])?;
+        // Other rows, even where they are as many: what was found of these hours is of the past.
+        let sql = "DELETE FROM conditions WHERE venue = ?1 AND hour BETWEEN ?2 AND ?3";
+        tx.prepare_cached(sql)?.execute(params![venue.as_str(), first, last])?;
     }
     let counted = change.recounts.iter().flat_map(|recount| &recount.hours);
     for hour in counted.chain(&change.hours) {

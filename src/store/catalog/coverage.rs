@@ -29,8 +29,8 @@ pub struct CoveredHour {
     pub covered: Duration,
 }
 
-/// Venue, stream and market, in the order of the answer.
-type Subject = (String, Stream, Option<Market>);
+/// Venue, stream and market, in the order of the answer; no market where rows name none.
+pub type Subject = (String, Stream, Option<Market>);
 
 impl Catalog {
     /// The hours with rows or with proof, as far as `filter` asks for them, by venue, stream,
@@ -77,7 +77,11 @@ impl Catalog {
     }
 
     /// The spans proven live, united over sessions.
-    fn live(&self, filter: &Filter) -> Result<BTreeMap<Subject, Spans>, CatalogError> {
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn live(&self, filter: &Filter) -> Result<BTreeMap<Subject, Spans>, CatalogError> {
         let clause = Clause::of(filter, Some("market"), Some(["from_us", "to_us"]));
         let select = "SELECT venue, stream, market, from_us, to_us FROM spans";
         let found = self.read(|db| {
@@ -95,7 +99,15 @@ impl Catalog {
         Ok(live)
     }
 
-    fn recorded(&self, filter: &Filter) -> Result<Vec<(Subject, Timestamp, u64)>, CatalogError> {
+    /// The rows of each hour that has some.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn recorded(
+        &self,
+        filter: &Filter,
+    ) -> Result<Vec<(Subject, Timestamp, u64)>, CatalogError> {
         let clause = Clause::of(filter, Some("market"), Some(["hour", "hour + 1"]));
         let select = "SELECT venue, stream, nullif(market, ''), hour, rows FROM hours";
         self.read(|db| {

@@ -6,6 +6,7 @@
 //! tables are in `schema.sql`.
 
 mod change;
+mod conditions;
 mod coverage;
 mod jobs;
 mod migrate;
@@ -26,7 +27,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::paths::Paths;
 
 pub use self::change::Change;
-pub use self::coverage::CoveredHour;
+pub use self::conditions::ConditionRow;
+pub use self::coverage::{CoveredHour, Subject};
 pub use self::read::{Filter, Retired, StreamSummary};
 pub use self::rows::{
     Carry, HourRows, InstrumentRow, LiveSpan, Recount, Retirement, SessionRow, SessionTally,
@@ -190,6 +192,21 @@ impl Catalog {
             }
         })?;
         tx.commit().map_err(&fault)
+    }
+
+    /// Runs several reads on one state of the catalog, whatever is written meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What `read` says, or SQLite.
+    pub fn snapshot<T, E: From<CatalogError>>(
+        &self,
+        read: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // Dropped, it ends; nothing was written in it.
+        let _held =
+            self.db.unchecked_transaction().map_err(CatalogError::sqlite("read", &self.path))?;
+        read(self)
     }
 
     /// Runs a read, and says what it was for if it fails.

@@ -3,6 +3,7 @@
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 
+use crate::model::condition::Condition;
 use crate::model::gap::{GapCause, GapState};
 use crate::model::job::{JobKind, JobState};
 use crate::model::market::{Market, Source};
@@ -53,6 +54,7 @@ macro_rules! word {
 
 word! {
     Stream, |value| value.name();
+    Condition, |value| value.as_str();
     GapCause, |value| value.as_str();
     GapState, |value| value.as_str();
     JobKind, |value| value.as_str();

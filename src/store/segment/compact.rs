@@ -246,7 +246,7 @@ impl Outputs<'_> {
 
     fn close(&mut self) -> Result<(), SegmentError> {
         let Some((output, market)) = self.open.take() else { return Ok(()) };
-        if let Some(segment) = output.finish()? {
+        if let Some(segment) = output.finish(self.fs.as_ref())? {
             self.parts.push((Written::new(self.paths, segment, 0), market));
         }
         Ok(())

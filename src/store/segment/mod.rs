@@ -6,6 +6,7 @@
 
 mod batch;
 pub mod cells;
+mod columns;
 mod compact;
 pub mod document;
 mod fingerprint;
@@ -13,6 +14,7 @@ mod frames;
 mod layout;
 mod merge;
 mod output;
+pub mod places;
 pub mod read;
 mod select;
 mod sheet;
@@ -33,6 +35,7 @@ use super::paths::PartName;
 use crate::model::time::Timestamp;
 
 pub use self::cells::{Cells, Extent, scan};
+pub use self::columns::{Columns, columns};
 pub use self::compact::{Compacted, Compaction, compact};
 pub use self::fingerprint::Fingerprint;
 pub use self::frames::Frames;

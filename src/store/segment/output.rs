@@ -13,7 +13,7 @@ use parquet::file::metadata::KeyValue;
 use super::layout::{self, GROUP_LEAST_ROWS, key};
 use super::merge::KeyColumns;
 use super::write::misfit;
-use super::{Ends, FORMAT_VERSION, Segment, SegmentError};
+use super::{Ends, FORMAT_VERSION, Segment, SegmentError, places};
 use crate::model::market::Market;
 use crate::model::time::Timestamp;
 use crate::store::fs::{Fs, FsFile};
@@ -94,7 +94,7 @@ impl Output {
     }
 
     /// Completes the file and syncs it; none where it has no row.
-    pub(super) fn finish(mut self) -> Result<Option<Segment>, SegmentError> {
+    pub(super) fn finish(mut self, fs: &dyn Fs) -> Result<Option<Segment>, SegmentError> {
         let Some(facts) = self.facts else { return Ok(None) };
         facts.check(&self.name)?;
         for (key, value) in [(key::FROM, facts.ts_event.min), (key::TO, facts.ts_event.max)] {
@@ -102,6 +102,11 @@ impl Output {
             self.writer.append_key_value_metadata(pair);
         }
         let fault = |e| SegmentError::writing(&self.name, &self.tmp, e);
+        self.writer.flush().and_then(|()| Ok(self.writer.sync()?)).map_err(fault)?;
+        let groups = self.writer.flushed_row_groups();
+        let places = places::note(fs, &self.tmp, groups, facts.rows)
+            .map_err(SegmentError::disk("read", &self.tmp))?;
+        self.writer.append_key_value_metadata(KeyValue::new(places::KEY.to_owned(), places));
         self.writer.finish().map_err(fault)?;
         let file = self.writer.inner_mut();
         file.to.sync().map_err(SegmentError::disk("sync", &self.tmp))?;

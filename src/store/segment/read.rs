@@ -13,6 +13,7 @@ use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::layout::{self, key};
@@ -65,6 +66,8 @@ pub fn checksum(fs: &dyn Fs, path: &Path) -> Result<(u64, String), SegmentError>
 pub(crate) struct Part {
     path: PathBuf,
     builder: ParquetRecordBatchReaderBuilder<Disk>,
+    /// The row groups that are wanted; all where none is said.
+    groups: Option<Vec<usize>>,
 }
 
 impl Part {
@@ -92,7 +95,7 @@ impl Part {
         let disk = Disk { fs: fs.clone(), path: path.as_path().into(), length };
         let builder = ParquetRecordBatchReaderBuilder::try_new(disk)
             .map_err(|e| SegmentError::reading(&path, e))?;
-        Ok(Self { path, builder })
+        Ok(Self { path, builder, groups: None })
     }
 
     fn footer(&self) -> Result<Footer, SegmentError> {
@@ -120,7 +123,7 @@ impl Part {
         size: usize,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, SegmentError>>, SegmentError> {
         self.check(stream)?;
-        let Self { path, builder } = self;
+        let Self { path, builder, .. } = self;
         let schema = layout::schema(stream);
         let reader =
             builder.with_batch_size(size).build().map_err(|e| SegmentError::reading(&path, e))?;
@@ -139,16 +142,45 @@ impl Part {
         size: usize,
         more: Option<&str>,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, SegmentError>>, SegmentError> {
-        self.check(stream)?;
-        let Self { path, builder } = self;
         let names = [layout::MARKET, layout::TS_RECV, layout::FRAME, layout::time_column(stream)];
-        let names = names.into_iter().chain(more);
-        let columns = ProjectionMask::columns(builder.parquet_schema(), names);
+        let names: Vec<&str> = names.into_iter().chain(more).collect();
+        self.some_batches(stream, &names, size)
+    }
+
+    /// The same with the columns called `names` only.
+    pub(super) fn some_batches(
+        self,
+        stream: Stream,
+        names: &[&str],
+        size: usize,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, SegmentError>> + use<>, SegmentError> {
+        self.check(stream)?;
+        let Self { path, mut builder, groups } = self;
+        if let Some(groups) = groups {
+            builder = builder.with_row_groups(groups);
+        }
+        let columns = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
         let reader = builder.with_projection(columns).with_batch_size(size).build();
         let reader = reader.map_err(|e| SegmentError::reading(&path, e))?;
         Ok(reader.map(move |batch| {
             batch.map_err(|e| SegmentError::Damaged { path: path.clone(), detail: e.to_string() })
         }))
+    }
+
+    /// Leaves out row groups whose markets all lie before `first` or after `last`, as far as their
+    /// statistics tell.
+    pub(super) fn only_markets(&mut self, first: &str, last: &str) {
+        let metadata = self.builder.metadata();
+        let schema = metadata.file_metadata().schema_descr();
+        let place = (0..schema.num_columns()).find(|i| schema.column(*i).name() == layout::MARKET);
+        let within = |group: &RowGroupMetaData| {
+            let ends = place.and_then(|place| group.columns().get(place)?.statistics());
+            let ends = ends.and_then(|ends| ends.min_bytes_opt().zip(ends.max_bytes_opt()));
+            ends.is_none_or(|(min, max)| min <= last.as_bytes() && max >= first.as_bytes())
+        };
+        let groups = metadata.row_groups().iter().enumerate();
+        let groups = groups.filter(|(_, group)| within(group)).map(|(place, _)| place).collect();
+        self.groups = Some(groups);
     }
 
     /// Whether it has the columns that this version writes for `stream`.

@@ -189,7 +189,7 @@ fn write_tmp(
     while let Some(batch) = merge.next()? {
         output.write(&batch)?;
     }
-    Ok(output.finish()?.map(|segment| (segment, merge.dropped)))
+    Ok(output.finish(fs.as_ref())?.map(|segment| (segment, merge.dropped)))
 }
 
 /// The rows of the bases.

@@ -1,0 +1,188 @@
+//! What is held of each hour, with its condition: as a list, and as a calendar.
+//!
+//! The condition is what `verify` found, as long as the catalog says of the hour what it said
+//! then: the same rows, the same time proven live, the same gaps. Else it is what the gap ledger
+//! alone tells: `degraded` or `missing` where something was lost, and `unproven`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{NaiveDate, Timelike as _};
+use smol_str::SmolStr;
+
+use super::proof::ledger::{Due, Lane, Ledger, fingerprint};
+use crate::model::condition::Condition;
+use crate::model::market::Market;
+use crate::model::subscription::Stream;
+use crate::model::time::Timestamp;
+use crate::store::catalog::{Catalog, CatalogError, ConditionRow, CoveredHour, Filter};
+
+/// One hour of one market of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldHour {
+    /// What is held.
+    pub held: CoveredHour,
+    /// Whether all of it is here.
+    pub condition: Condition,
+    /// The numbers that decided it, as JSON; none where nobody has compared it.
+    pub numbers: Option<String>,
+    /// Whether a policy removed its rows: nothing of it is missing.
+    pub retired: bool,
+}
+
+/// One day of a stream, of one market or of all together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalendarDay {
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// The stream.
+    pub stream: Stream,
+    /// The market; all that are recorded where none is named.
+    pub market: Option<Market>,
+    /// The UTC day.
+    pub date: NaiveDate,
+    /// The condition of each of its 24 hours: of several markets together; none where nothing was
+    /// to be recorded and nothing is there.
+    pub hours: [Option<Condition>; 24],
+    /// Rows of the day.
+    pub rows: u64,
+}
+
+impl CalendarDay {
+    /// The condition of the whole day: that of its hours together.
+    #[must_use]
+    pub fn condition(&self) -> Option<Condition> {
+        self.hours.iter().copied().flatten().reduce(Condition::and)
+    }
+}
+
+/// The hours that hold anything, or that should, as far as `filter` asks for them: by venue,
+/// stream, market and time.
+///
+/// # Errors
+///
+/// When the catalog cannot be read.
+pub fn hours(catalog: &Catalog, filter: &Filter) -> Result<Vec<HeldHour>, CatalogError> {
+    catalog.snapshot(|catalog| read(catalog, filter))
+}
+
+/// The same as a calendar: for each market where `by_market`, else for all together.
+///
+/// # Errors
+///
+/// When the catalog cannot be read.
+pub fn calendar(
+    catalog: &Catalog,
+    filter: &Filter,
+    by_market: bool,
+) -> Result<Vec<CalendarDay>, CatalogError> {
+    let mut days: BTreeMap<_, CalendarDay> = BTreeMap::new();
+    for HeldHour { held, condition, retired, .. } in hours(catalog, filter)? {
+        if retired {
+            continue;
+        }
+        // The market's last trade or book, as told at subscription, says nothing of its own hour.
+        if held.covered.is_zero() && condition == Condition::Unproven && held.rows <= 1 {
+            continue;
+        }
+        let market = held.market.filter(|_| by_market);
+        let date = held.hour.date();
+        let key = (held.venue.clone(), held.stream, market.clone(), date);
+        let (venue, stream) = (held.venue, held.stream);
+        let empty = CalendarDay { venue, stream, market, date, hours: [None; 24], rows: 0 };
+        let day = days.entry(key).or_insert(empty);
+        day.rows += held.rows;
+        let hour = usize::try_from(held.hour.datetime().hour()).unwrap_or_default();
+        if let Some(known) = day.hours.get_mut(hour) {
+            *known = Some(known.map_or(condition, |known| known.and(condition)));
+        }
+    }
+    Ok(days.into_values().collect())
+}
+
+fn read(catalog: &Catalog, filter: &Filter) -> Result<Vec<HeldHour>, CatalogError> {
+    // Where everything has to be here is of no matter for what is stored already.
+    let ledger = Ledger::load(catalog, filter, Duration::ZERO)?;
+    let every = Filter { stream: None, ..filter.clone() };
+    let counts: BTreeMap<(Lane, Timestamp), u64> = catalog
+        .recorded(&every)?
+        .into_iter()
+        .filter_map(|((venue, stream, market), hour, rows)| {
+            Some((((venue.into(), stream, market?), hour), rows))
+        })
+        .collect();
+    let found: BTreeMap<(Lane, Timestamp), ConditionRow> = catalog
+        .conditions(filter)?
+        .into_iter()
+        .map(|row| (((row.venue.clone(), row.stream, row.market.clone()), row.hour), row))
+        .collect();
+    let mut covered = catalog.coverage(filter)?;
+    covered.extend(lost(&ledger, filter, &covered));
+    covered.sort_by(|one, next| order(one).cmp(&order(next)));
+    let retirements = catalog.retirements(filter)?;
+    let judged = covered.into_iter().map(|held| {
+        let retired = retirements.iter().any(|one| {
+            one.venue == held.venue && one.stream == held.stream && one.span.contains(held.hour)
+        });
+        let Some(market) = held.market.clone() else {
+            return HeldHour { held, condition: Condition::Unproven, numbers: None, retired };
+        };
+        let lane = (held.venue.clone(), held.stream, market);
+        let due = ledger.due(&lane, held.hour);
+        let row = found.get(&(lane.clone(), held.hour));
+        match row.filter(|row| holds(row, &due, &ledger, &counts)) {
+            Some(row) => {
+                let numbers = Some(row.numbers.clone());
+                HeldHour { held, condition: row.condition, numbers, retired }
+            }
+            None => HeldHour { condition: due.condition(held.rows), held, numbers: None, retired },
+        }
+    });
+    Ok(judged.collect())
+}
+
+fn order(hour: &CoveredHour) -> (&str, Stream, Option<&Market>, Timestamp) {
+    (&hour.venue, hour.stream, hour.market.as_ref(), hour.hour)
+}
+
+/// Whether the catalog says of an hour what it said when its condition was found.
+fn holds(
+    row: &ConditionRow,
+    due: &Due<'_>,
+    ledger: &Ledger,
+    counts: &BTreeMap<(Lane, Timestamp), u64>,
+) -> bool {
+    let lane = |stream| (row.venue.clone(), stream, row.market.clone());
+    let count = |stream| counts.get(&(lane(stream), row.hour)).copied().unwrap_or_default();
+    let others: Vec<Due<'_>> =
+        row.evidence.iter().map(|stream| ledger.due(&lane(*stream), row.hour)).collect();
+    let covered_us = u64::try_from(due.covered.as_micros()).unwrap_or(u64::MAX);
+    row.rows == count(row.stream)
+        && row.covered_us == covered_us
+        && row.evidence_rows == row.evidence.iter().map(|stream| count(*stream)).sum::<u64>()
+        && row.ledger == fingerprint(std::iter::once(due).chain(&others))
+}
+
+/// The hours of gaps of which there is neither a row nor a proof.
+fn lost(ledger: &Ledger, filter: &Filter, known: &[CoveredHour]) -> Vec<CoveredHour> {
+    let known: std::collections::BTreeSet<_> = known.iter().map(order).collect();
+    let mut lost = Vec::new();
+    for lane in ledger.all().filter(|lane| filter.stream.is_none_or(|only| only == lane.1)) {
+        for hour in ledger.hours(lane, filter.within) {
+            let (venue, stream, market) = lane;
+            if !known.contains(&(venue.as_str(), *stream, Some(market), hour))
+                && ledger.due(lane, hour).lost()
+            {
+                lost.push(CoveredHour {
+                    venue: venue.clone(),
+                    stream: *stream,
+                    market: Some(market.clone()),
+                    hour,
+                    rows: 0,
+                    covered: Duration::ZERO,
+                });
+            }
+        }
+    }
+    lost
+}
