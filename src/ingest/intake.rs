@@ -163,8 +163,11 @@ impl Intake {
     fn told_again(&mut self, frame: &Frame, first: First) {
         let session = frame.origin.session;
         self.sessions.entry(session).or_default().duplicates += 1;
-        if first.is_known() && first.session != session {
-            let leader = self.sessions.entry(first.session).or_default();
+        // A job that told it first, or a session that is gone, leads nobody.
+        if first.is_known()
+            && first.session != session
+            && let Some(leader) = self.sessions.get_mut(&first.session)
+        {
             let lead = frame.ts_recv.since(first.at).as_micros();
             leader.led += 1;
             leader.lead_us += u64::try_from(lead).unwrap_or(u64::MAX);

@@ -4,7 +4,7 @@
 //! read again after a kill are counted once; a job's end reaches the catalog only when every row
 //! that its pages brought can be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,10 @@ pub type Told = BTreeMap<i64, JobTold>;
 #[derive(Debug, Default)]
 pub struct Jobs {
     entries: BTreeMap<i64, Entry>,
+    /// Those of which the catalog lacks something that was told.
+    unsettled: BTreeSet<i64>,
+    /// Those with pages that are not durable yet.
+    waiting: BTreeSet<i64>,
     /// Whether [`Jobs::told`] says something else than before.
     changed: bool,
 }
@@ -88,7 +92,8 @@ impl Jobs {
     #[must_use]
     pub fn new(jobs: impl IntoIterator<Item = Job>) -> Self {
         let entry = |job: Job| (job.id, Entry { stored: true, ..Entry::new(job) });
-        Self { entries: jobs.into_iter().map(entry).collect(), changed: true }
+        let entries = jobs.into_iter().map(entry).collect();
+        Self { entries, changed: true, ..Self::default() }
     }
 
     /// A job was planned, or changed.
@@ -99,6 +104,7 @@ impl Jobs {
         entry.job = Job { rows, known, reached, ..job };
         entry.fresh = true;
         entry.over = false;
+        self.unsettled.insert(entry.job.id);
     }
 
     /// The span that a job asks for.
@@ -117,6 +123,7 @@ impl Jobs {
     pub fn page(&mut self, id: i64) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.taken += 1;
+            self.waiting.insert(id);
         }
     }
 
@@ -138,9 +145,11 @@ impl Jobs {
 
     /// The journal is synced: the pages that were taken are durable.
     pub fn synced(&mut self) {
-        for entry in self.entries.values_mut().filter(|entry| entry.durable != entry.taken) {
-            entry.durable = entry.taken;
-            self.changed = true;
+        for id in std::mem::take(&mut self.waiting) {
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.durable = entry.taken;
+                self.changed = true;
+            }
         }
     }
 
@@ -148,7 +157,7 @@ impl Jobs {
     /// candles of a job may still change: then a seal would not help.
     #[must_use]
     pub fn due(&self, now: Timestamp, patience: Duration, holds: impl Fn(i64) -> bool) -> bool {
-        self.entries.values().any(|entry| {
+        self.unsettled().any(|entry| {
             entry.since.is_some_and(|since| now.since(since) >= patience)
                 && !entry.is_settled()
                 && !holds(entry.job.id)
@@ -158,7 +167,7 @@ impl Jobs {
     /// A seal begins with all that was taken so far, but for candles that may still change.
     pub fn begin_seal(&mut self, holds: impl Fn(i64) -> bool) {
         for entry in self.entries.values_mut() {
-            entry.held = entry.taken > 0 && holds(entry.job.id);
+            entry.held = entry.taken > 0 && !entry.over && holds(entry.job.id);
             let known = std::mem::take(&mut entry.known);
             entry.sealing = Some(Snapshot { pages: entry.taken, known, reached: entry.reached });
         }
@@ -195,20 +204,17 @@ impl Jobs {
     /// The rows that the catalog lacks, or whose end it may have now.
     #[must_use]
     pub fn news(&self) -> Vec<Job> {
-        let news = self.entries.values().filter(|entry| {
-            let ends = entry.job.state.is_over() && !entry.over && entry.is_settled();
-            entry.fresh || ends
-        });
-        news.map(Entry::row).collect()
+        self.unsettled().filter(|entry| entry.is_news()).map(Entry::row).collect()
     }
 
     /// Whether there are such rows.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.entries.values().any(|entry| {
-            let ends = entry.job.state.is_over() && !entry.over && entry.is_settled();
-            entry.fresh || ends
-        })
+        self.unsettled().any(Entry::is_news)
+    }
+
+    fn unsettled(&self) -> impl Iterator<Item = &Entry> {
+        self.unsettled.iter().filter_map(|id| self.entries.get(id))
     }
 
     /// The catalog has these rows.
@@ -222,6 +228,9 @@ impl Jobs {
             entry.over = row.state.is_over();
             if entry.over {
                 entry.since = None;
+            }
+            if entry.over || !entry.job.state.is_over() {
+                self.unsettled.remove(&row.id);
             }
             self.changed = true;
         }
@@ -264,6 +273,11 @@ impl Entry {
     /// Whether all that its pages brought can be read.
     const fn is_settled(&self) -> bool {
         self.taken == self.sealed && self.known == 0 && self.sealing.is_none() && !self.held
+    }
+
+    /// Whether the catalog lacks something that it may have.
+    const fn is_news(&self) -> bool {
+        self.fresh || (self.job.state.is_over() && !self.over && self.is_settled())
     }
 
     /// Its row in the catalog as of the catalog's position.

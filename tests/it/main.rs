@@ -24,6 +24,8 @@ mod ledger;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod midnight;
+#[cfg(test)]
 mod readers;
 #[cfg(test)]
 mod rebuild;

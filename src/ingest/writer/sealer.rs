@@ -16,7 +16,7 @@ use crate::model::record::Row;
 use crate::store::catalog::HourRows;
 use crate::store::fs::Fs;
 use crate::store::paths::{PartName, Paths};
-use crate::store::segment::{self, Base, Contents, Omit, Segment, SegmentError};
+use crate::store::segment::{self, Base, Cells, Contents, Omit, Segment, SegmentError};
 
 /// Files that are written anew as one: all are open at once.
 pub(super) const BASES_AT_ONCE: usize = 24;
@@ -163,7 +163,14 @@ fn settle(fs: &Arc<dyn Fs>, paths: &Paths, one: &PartJob) -> Result<Settled, Seg
     for segment in &one.covering {
         if doubts.may_lie_in(segment.ts_event) {
             let (number, extent) = (segment.name.number, doubts.extent());
-            segment::scan(fs, paths, segment, extent, |cells| doubts.look(number, cells))?;
+            let each = |cells: &Cells<'_>| doubts.look(number, cells);
+            match segment::scan(fs, paths, segment, extent, each) {
+                // What cannot be read there is not lost twice: recording goes on.
+                Err(error @ SegmentError::Damaged { .. }) => {
+                    tracing::error!("{error}. Rows that it held may be written again");
+                }
+                scanned => scanned?,
+            }
         }
     }
     Ok(doubts.settle())

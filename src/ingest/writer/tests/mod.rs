@@ -52,7 +52,12 @@ fn frame(second: i64, session: i64, body: &serde_json::Value) -> Event {
 }
 
 fn trade(second: i64, session: i64, id: i64) -> Event {
-    let ms = at(second).micros() / 1_000;
+    told_again(second, session, (second, id))
+}
+
+/// A trade of an earlier second.
+fn told_again(second: i64, session: i64, (event, id): (i64, i64)) -> Event {
+    let ms = at(event).micros() / 1_000;
     frame(
         second,
         session,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::past::{JOB, job, trades};
 use super::*;
+use crate::model::job::JobState;
 use crate::store::fs::faulty::{FaultyFs, PowerLoss};
 
 /// What can happen next.
@@ -14,6 +16,12 @@ enum Step {
     Trades(u8),
     /// A trade comes again, so far back.
     Again(u8),
+    /// So many trades happen, and nobody is told.
+    Missed(u8),
+    /// A page of the past brings the latest trades, so many, told or not.
+    Page(u8),
+    /// Minutes pass, so that what was told lies far back.
+    Wait,
     /// The session ends and another begins, with the last trade as its snapshot.
     Reconnect,
     /// Time goes on: the journal is synced.
@@ -32,6 +40,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (1_u8..5).prop_map(Step::Trades),
         3 => any::<u8>().prop_map(Step::Again),
+        2 => (1_u8..5).prop_map(Step::Missed),
+        3 => (1_u8..20).prop_map(Step::Page),
+        1 => Just(Step::Wait),
         2 => Just(Step::Reconnect),
         3 => Just(Step::Sync),
         2 => Just(Step::Seal),
@@ -53,6 +64,8 @@ struct Life {
     safe: BTreeSet<i64>,
     /// Trades that came: no other may be there.
     came: Vec<i64>,
+    /// Trades that happened: their numbers count up, and each has its second.
+    happened: Vec<i64>,
 }
 
 impl Life {
@@ -61,8 +74,8 @@ impl Life {
         let disk = FaultyFs::default();
         let writer =
             start(folder.path(), &(Arc::new(disk.clone()) as Arc<dyn Fs>)).expect("starts");
-        let (safe, came) = (BTreeSet::new(), Vec::new());
-        let mut life = Self { folder, disk, writer, second: 1, session: 0, safe, came };
+        let (safe, came, happened) = (BTreeSet::new(), Vec::new(), Vec::new());
+        let mut life = Self { folder, disk, writer, second: 1, session: 0, safe, came, happened };
         life.connect();
         life
     }
@@ -83,16 +96,48 @@ impl Life {
         self.session = self.session.max(self.writer.next_session()) + 1;
         self.event(opened(self.second, self.session));
         self.event(served(self.second, self.session));
+        self.event(job(JOB, Stream::Trade, JobState::Running));
         if let Some(last) = self.came.last().copied() {
-            self.event(trade(self.second, self.session, last));
+            self.again(last);
         }
+    }
+
+    /// A trade happens.
+    fn happen(&mut self) -> i64 {
+        self.happened.push(self.second);
+        i64::try_from(self.happened.len()).expect("few")
+    }
+
+    /// When a trade happened, and its number.
+    fn told(&self, id: i64) -> (i64, i64) {
+        (self.happened[usize::try_from(id).expect("positive") - 1], id)
+    }
+
+    /// A trade that came is told again.
+    fn again(&mut self, id: i64) {
+        self.event(told_again(self.second, self.session, self.told(id)));
+    }
+
+    /// A page brings the latest trades; what it brings is durable before the next one.
+    fn page(&mut self, count: usize) {
+        let latest = i64::try_from(self.happened.len()).expect("few");
+        let ids: Vec<i64> = (1..=latest).rev().take(count).collect();
+        let rows: Vec<(i64, i64)> = ids.iter().map(|id| self.told(*id)).collect();
+        self.event(trades(self.second, JOB, &rows));
+        for id in ids.into_iter().rev() {
+            if !self.came.contains(&id) {
+                self.came.push(id);
+            }
+        }
+        self.writer.catch_up().expect("caught up");
+        self.safe.extend(&self.came);
     }
 
     fn step(&mut self, step: &Step) {
         match step {
             Step::Trades(count) => {
                 for _ in 0..*count {
-                    let id = i64::try_from(self.came.len()).expect("few") + 1;
+                    let id = self.happen();
                     self.came.push(id);
                     self.event(trade(self.second, self.session, id));
                 }
@@ -100,9 +145,16 @@ impl Life {
             Step::Again(back) => {
                 let nth = self.came.len().checked_sub(1 + usize::from(*back));
                 if let Some(id) = nth.map(|nth| self.came[nth]) {
-                    self.event(trade(self.second, self.session, id));
+                    self.again(id);
                 }
             }
+            Step::Missed(count) => {
+                for _ in 0..*count {
+                    self.happen();
+                }
+            }
+            Step::Page(count) => self.page(usize::from(*count)),
+            Step::Wait => self.pass(150),
             Step::Reconnect => {
                 self.event(closed(self.second, self.session, Some(GapCause::Disconnect)));
                 self.connect();
@@ -146,6 +198,19 @@ impl Life {
         held
     }
 
+    /// The job says how many rows it brought, and the hours how many there are.
+    fn check_counts(&self) {
+        let fs: Arc<dyn Fs> = Arc::new(self.disk.clone());
+        let sources = column(self.folder.path(), &fs, Stream::Trade, "source");
+        let catalog = Catalog::of_folder(self.folder.path()).expect("a catalog");
+        let jobs = catalog.jobs(&Filter::default()).expect("jobs");
+        let brought = sources.iter().filter(|source| *source == "rest").count();
+        assert_eq!(jobs.iter().map(|job| job.rows).sum::<u64>(), brought as u64);
+        let hours = catalog.coverage(&Filter::default()).expect("hours");
+        let rows: u64 = hours.iter().map(|hour| hour.rows).sum();
+        assert_eq!(rows, sources.len() as u64, "by the hour");
+    }
+
     /// After a start everything that was safe is in files, and nothing that never came.
     fn check(&self) {
         let held = self.held();
@@ -163,5 +228,6 @@ proptest! {
             life.step(step);
         }
         life.step(&Step::Restart);
+        life.check_counts();
     }
 }

@@ -1,6 +1,8 @@
 //! Pages of the past beside what came live: each trade once, each candle in its last state, and
 //! jobs that are counted right and over only when their rows can be read.
 
+mod disk;
+
 use super::*;
 use crate::model::gap::{Gap, GapState};
 use crate::model::job::{Job, JobKind, JobState};
@@ -108,11 +110,7 @@ fn a_trade_is_there_once_whichever_way_it_came_first() {
     };
     let both = |one: Vec<Event>, other: Vec<Event>| vec![[one, other].concat()];
     let snapshot = |second: i64, id: i64| {
-        let mut events = vec![opened(second, 2), served(second, 2)];
-        let Event::Frame(mut frame) = trade(id * 10, 2, id) else { return events };
-        frame.ts_recv = at(second);
-        events.push(Event::Frame(frame));
-        events
+        vec![opened(second, 2), served(second, 2), told_again(second, 2, (id * 10, id))]
     };
     for (what, script, rows, known) in [
         ("live first, page soon after", both(live(&[1, 2, 4]), past(45, &[1, 2, 3, 4])), 1, 3),
