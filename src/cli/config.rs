@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(super) use super::http::{HttpAddress, Secret};
 use super::{Common, VenueArgs};
 use crate::model::spelling::hint;
 use crate::store::journal::Compression;
@@ -36,6 +37,10 @@ pub struct Config {
     pub(super) disk_full_grace: Span,
     pub(super) journal: JournalCompression,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) http: Option<HttpAddress>,
+    pub(super) http_token: Option<Secret>,
+    #[serde(serialize_with = "exactly")]
+    pub(super) min_free_bytes: ByteSize,
     pub(super) raw: Raw,
 }
 
@@ -125,6 +130,9 @@ impl Default for Config {
             disk_full_grace: Span(Duration::from_mins(1)),
             journal: JournalCompression::Zstd,
             ca_file: None,
+            http: None,
+            http_token: None,
+            min_free_bytes: ByteSize::mib(256),
             raw: Raw::default(),
         }
     }
@@ -274,6 +282,8 @@ fn known_keys() -> Vec<String> {
         ws_url: Some(String::new()),
         rest_url: Some(String::new()),
         ca_file: Some(PathBuf::new()),
+        http: Some(HttpAddress::Off),
+        http_token: Some(Secret::default()),
         ..Config::default()
     };
     let table = toml::Table::try_from(full).unwrap_or_default();

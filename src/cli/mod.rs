@@ -5,6 +5,7 @@ mod config_command;
 mod coverage;
 mod demo;
 mod gaps;
+mod http;
 mod output;
 mod progress;
 mod rebuild;
@@ -12,6 +13,7 @@ mod record;
 mod signals;
 mod sim;
 mod status;
+mod status_watch;
 mod telemetry;
 mod views;
 
@@ -101,8 +103,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the simulated venue alone.
     Sim(sim::SimArgs),
-    /// Show what a data folder holds, and whether somebody records into it.
-    Status,
+    /// Show what a data folder holds, and how its recorder is.
+    Status(status::StatusArgs),
     /// List the gaps: what is missing, since when and why.
     Gaps,
     /// List what is held, by market, stream and hour.
@@ -158,7 +160,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Record(args) => record::run(args, config, json),
         Command::Demo(args) => demo::run(args, config, &cli.common),
         Command::Sim(args) => sim::run(args),
-        Command::Status => status::run(&config, json),
+        Command::Status(args) => status::run(args, &config, json),
         Command::Gaps => gaps::run(&config, json),
         Command::Coverage => coverage::run(&config, json),
         Command::Rebuild(args) => rebuild::run(args, &config, json),

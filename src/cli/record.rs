@@ -11,9 +11,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Config, RawKeep};
+use super::config::{Config, RawKeep, Secret};
+use super::http::HttpArgs;
 use super::signals::Signals;
-use super::{Failure, Outcome, VenueArgs, output, progress};
+use super::{Failure, Outcome, VenueArgs, http as status_page, output, progress};
 use crate::ingest::buffers::SealRule;
 use crate::ingest::plan::Selection;
 use crate::ingest::progress::Progress;
@@ -28,6 +29,7 @@ use crate::net::connect::{self, Connector};
 use crate::net::http::{self, Http};
 use crate::net::tls;
 use crate::net::wire::Internet;
+use crate::serve::Sources;
 use crate::store::fs::RealFs;
 use crate::store::journal::{Keep, Options as JournalOptions};
 use crate::store::paths::Paths;
@@ -49,6 +51,8 @@ pub(super) struct RecordArgs {
     /// Connections that carry the same subscriptions.
     #[arg(long, value_name = "N")]
     pub(super) lines: Option<u8>,
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
 }
 
 pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<Outcome, Failure> {
@@ -60,6 +64,7 @@ pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<O
         config.streams.clone_from(streams);
     }
     config.lines = args.lines.unwrap_or(config.lines);
+    args.http.over(&mut config);
     config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
     let runtime = runtime()?;
     let recorded = runtime.block_on(record(&config, args.duration));
@@ -140,15 +145,28 @@ pub(super) async fn record(
     check_addresses(config)?;
     let selection = selection(config, venue)?;
     let signals = Signals::listen()?;
+    let bound = status_page::bind(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let options = writer_options(config);
     let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
-    let setup = setup(config, venue, selection, clock, &writer)?;
+    let setup = setup(config, venue, selection, Arc::clone(&clock), &writer)?;
     let watched = writer.progress();
-    let (sender, receiver) = queue(QueueLimits {
+    let limits = QueueLimits {
         events: config.queue_frames,
         bytes: u32::try_from(config.queue_bytes.as_u64()).unwrap_or(u32::MAX),
-    });
+    };
+    let (sender, receiver) = queue(limits);
+    let sources = Sources {
+        data: config.data.clone(),
+        clock,
+        progress: watched.clone(),
+        stats: Arc::clone(&setup.stats),
+        gauge: receiver.gauge(),
+        queue: limits,
+        min_free_bytes: config.min_free_bytes.as_u64(),
+        token: config.http_token.as_ref().map(Secret::shown),
+    };
+    let _server = status_page::serve(bound, sources)?;
     let stop = CancellationToken::new();
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));

@@ -14,6 +14,7 @@ use super::buffers::Buffers;
 use super::instruments::Instruments;
 use super::merge::{First, LaneKey, Lanes, Merged};
 use super::progress::Tally;
+use super::pulse::Pulse;
 use super::unread::UnreadSpans;
 use crate::model::frame::Frame;
 use crate::model::market::Market;
@@ -40,6 +41,8 @@ pub struct Intake {
     pub sessions: HashMap<i64, SessionTally>,
     /// What was told, by venue and stream.
     pub tallies: BTreeMap<(SmolStr, Stream), Tally>,
+    /// How it came: rhythm and lag, by venue and stream.
+    pub pulses: BTreeMap<(SmolStr, Stream), Pulse>,
     scratch: Vec<Record>,
 }
 
@@ -98,6 +101,7 @@ impl Intake {
         let Record { stream, market, snapshot, body } = record;
         let venue = &frame.origin.venue;
         let row = Row { head: head(frame, Some(market.clone()), snapshot), body };
+        self.pulses.entry((venue.clone(), stream)).or_default().take(&row);
         let tally = self.tallies.entry((venue.clone(), stream)).or_default();
         tally.told += 1;
         self.sessions.entry(frame.origin.session).or_default().records += 1;

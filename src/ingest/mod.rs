@@ -10,6 +10,7 @@ pub mod merge;
 pub mod plan;
 pub mod presence;
 pub mod progress;
+pub mod pulse;
 pub mod queue;
 pub mod stats;
 pub mod supervisor;

@@ -16,11 +16,15 @@ mod handover;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod lines;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod readers;
 #[cfg(test)]

@@ -35,7 +35,7 @@ use self::sealer::Sealer;
 use self::trouble::Trouble;
 use super::buffers::SealRule;
 use super::intake::Intake;
-use super::presence::Presence;
+use super::presence::{Presence, Roll};
 use super::progress::Progress;
 use super::queue::{Gauge, Receiver};
 use crate::model::event::Event;
@@ -54,6 +54,9 @@ const BATCH: usize = 1_024;
 
 /// How often candles are looked through for those that are over, and progress is told.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often it is told who is there.
+const ROLL_EVERY: Duration = Duration::from_secs(1);
 
 /// How the writer works.
 #[derive(Debug, Clone)]
@@ -168,6 +171,8 @@ pub struct Writer {
     now: Timestamp,
     /// When candles were last looked through, and progress told.
     looked: Timestamp,
+    /// When it was last told who is there.
+    rolled: Timestamp,
     /// The day whose raw frames are being kept.
     raw_day: Option<NaiveDate>,
     /// When the oldest frame arrived that the journal has not synced.
@@ -334,8 +339,24 @@ impl Writer {
         self.told.at = self.now;
         self.told.unread = self.intake.unread_frames;
         self.told.streams.clone_from(&self.intake.tallies);
+        self.told.pulses.clone_from(&self.intake.pulses);
+        if self.now.since(self.rolled) >= ROLL_EVERY {
+            self.rolled = self.now;
+            self.told.roll = Arc::new(self.roll());
+        }
         self.told.waiting_rows = self.intake.buffers.rows();
         self.told.waiting_bytes = self.intake.buffers.weight();
         self.progress.send_replace(self.told.clone());
+    }
+
+    /// Who is there now.
+    fn roll(&self) -> Roll {
+        let mut roll = self.presence.roll();
+        for one in &mut roll.connections {
+            if let Some(tally) = self.intake.sessions.get(&one.row.id) {
+                one.row.tally = *tally;
+            }
+        }
+        roll
     }
 }

@@ -11,8 +11,9 @@ use super::sealer::{Job, Sealed};
 use super::{Writer, WriterError};
 use crate::ingest::buffers::{Hour, Part, PartKey};
 use crate::ingest::merge::LaneKey;
+use crate::ingest::pulse::Bucket;
 use crate::model::time::Timestamp;
-use crate::store::catalog::{Carry, Change, HourRows, Retired};
+use crate::store::catalog::{Carry, Change, HourLags, HourRows, LagRows, Retired};
 use crate::store::paths::PartName;
 use crate::store::segment::Segment;
 
@@ -152,6 +153,7 @@ impl Writer {
             at: self.now,
             next_frame: Some(self.next_frame),
             hours: self.hours(),
+            lags: self.lags(),
             carries: carries.collect(),
             instruments: self.intake.instruments.drain(),
             gaps: lost.into_iter().map(|gap| self.presence.lost(gap)).collect(),
@@ -191,6 +193,24 @@ impl Writer {
             last: rows.last,
         };
         self.intake.buffers.hours.iter().map(row).collect()
+    }
+
+    /// The lags of the hours since the last seal.
+    fn lags(&mut self) -> Vec<HourLags> {
+        let mut lags = Vec::new();
+        for ((venue, stream), pulse) in &mut self.intake.pulses {
+            for (hour, lag) in pulse.drain_hours() {
+                let buckets = lag.buckets().filter(|(_, bucket)| bucket.count > 0);
+                let row = |(upto_us, bucket): (Option<u64>, Bucket)| LagRows {
+                    upto_us,
+                    records: bucket.count,
+                    max_us: bucket.max_us,
+                };
+                let (venue, stream) = (venue.clone(), *stream);
+                lags.push(HourLags { venue, stream, hour, buckets: buckets.map(row).collect() });
+            }
+        }
+        lags
     }
 
     /// Clears away what the publication made superfluous. What cannot be removed now is removed at

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
-use super::rows::{Carry, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow};
+use super::rows::{Carry, HourLags, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow};
 use crate::model::gap::Gap;
 use crate::model::market::Market;
 use crate::model::time::Timestamp;
@@ -26,6 +26,8 @@ pub struct Change {
     pub recounts: Vec<Recount>,
     /// Rows recorded; added to those known of the hour.
     pub hours: Vec<HourRows>,
+    /// Lags of live messages; added to those known of the hour.
+    pub lags: Vec<HourLags>,
     /// Sessions, whole: what is known of one is replaced. One that is closed closes its live
     /// spans.
     pub sessions: Vec<SessionRow>,
@@ -83,6 +85,9 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     let counted = change.recounts.iter().flat_map(|recount| &recount.hours);
     for hour in counted.chain(&change.hours) {
         add_hour(tx, hour)?;
+    }
+    for lags in &change.lags {
+        add_lags(tx, lags)?;
     }
     for (id, gap) in &change.gaps {
         put_gap(tx, *id, gap)?;
@@ -221,6 +226,20 @@ fn add_hour(tx: &Connection, hour: &HourRows) -> Result<(), Refusal> {
         first,
         last
     ])?;
+    Ok(())
+}
+
+fn add_lags(tx: &Connection, lags: &HourLags) -> Result<(), Refusal> {
+    let sql = "INSERT INTO lags (venue, stream, hour, upto_us, records, max_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (venue, stream, hour, upto_us) DO UPDATE SET records = records + excluded.records,
+            max_us = max(max_us, excluded.max_us)";
+    let HourLags { venue, stream, hour, buckets } = lags;
+    let mut sql = tx.prepare_cached(sql)?;
+    for one in buckets {
+        let upto = one.upto_us.map_or(i64::MAX, |us| i64::try_from(us).unwrap_or(i64::MAX));
+        let max = i64::try_from(one.max_us).unwrap_or(i64::MAX);
+        sql.execute(params![venue.as_str(), stream, hour, upto, one.records, max])?;
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod change;
 mod coverage;
 mod migrate;
 mod read;
+mod recent;
 mod rows;
 mod start;
 mod value;
@@ -26,7 +27,10 @@ use super::paths::Paths;
 pub use self::change::Change;
 pub use self::coverage::CoveredHour;
 pub use self::read::{Filter, Retired, StreamSummary};
-pub use self::rows::{Carry, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow, SessionTally};
+pub use self::recent::GapCounts;
+pub use self::rows::{
+    Carry, HourLags, HourRows, InstrumentRow, LagRows, LiveSpan, Recount, SessionRow, SessionTally,
+};
 pub use self::start::{Proven, Start};
 
 /// The catalog's tables, as a new one is made.
