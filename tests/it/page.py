@@ -75,6 +75,9 @@ class Driver:
         assert wide <= width, f"the page is {wide} wide and scrolls sideways at {width}"
         tall = self.run("return document.documentElement.scrollHeight")
         self.command("Emulation.setDeviceMetricsOverride", **{**size, "height": tall})
+        # After a change of its size the page draws its charts anew, a moment later.
+        painted = "const done = arguments[0]; setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 1000)"
+        self.ask("/execute/async", {"script": painted, "args": []})
         return base64.b64decode(self.ask("/screenshot"))
 
     def close(self):

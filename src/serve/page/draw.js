@@ -74,7 +74,7 @@ function spark(values, label) {
   node.setAttribute("class", "spark");
   node.setAttribute("preserveAspectRatio", "none");
   node.append(shape("line", { x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5, class: "grid" }));
-  if (values.length < 2) return node;
+  if (values.length < 2) return make("p", { class: "spark early" }, "The chart begins with the second minute.");
   const top = Math.max(...values, 1e-9);
   const x = (index) => (index * width) / (values.length - 1);
   const y = (value) => height - 1 - (value / top) * (height - 6);

@@ -9,22 +9,25 @@ function ticks(low, high, wanted) {
   return found;
 }
 
+// As wide as its place, so that letters keep their size.
+const room = (id, usual) => Math.max(260, $(id).clientWidth || usual);
+
 function candles(answer) {
-  const width = 820, height = 320, right = 92, bottom = 22, volumes = 46;
+  const width = room("prices", 820), height = 320, right = 92, bottom = 22, volumes = 46;
   const node = picture(width, height, `Prices of ${answer.market}`);
   const bars = answer.bars;
   const times = bars.map((bar) => Date.parse(bar.at) / 1000);
   const first = times[0], last = times[times.length - 1] + answer.bar_s;
   const low = Math.min(...bars.map((bar) => bar.low)), high = Math.max(...bars.map((bar) => bar.high));
-  const room = (high - low || Math.abs(high) || 1) * 0.06;
+  const edge = (high - low || Math.abs(high) || 1) * 0.06;
   const plot = height - bottom - volumes;
   const x = (time) => ((time - first) / (last - first)) * (width - right);
-  const y = (value) => 6 + ((high + room - value) / (high - low + 2 * room)) * (plot - 12);
-  for (const value of ticks(low - room, high + room, 5)) {
+  const y = (value) => 6 + ((high + edge - value) / (high - low + 2 * edge)) * (plot - 12);
+  for (const value of ticks(low - edge, high + edge, 5)) {
     node.append(shape("line", { x1: 0, x2: width - right, y1: y(value), y2: y(value), class: "grid" }));
     node.append(shape("text", { x: width - right + 8, y: y(value) + 4 }, price(value)));
   }
-  const marks = Math.min(6, bars.length);
+  const marks = Math.min(Math.ceil((width - right) / 130), bars.length);
   for (let mark = 0; mark < marks; mark += 1) {
     const time = first + ((last - first) * (mark + 0.5)) / marks;
     const label = new Date(time * 1000).toISOString().slice(11, 16);
@@ -49,7 +52,7 @@ function candles(answer) {
 }
 
 function depth(answer) {
-  const width = 400, height = 320, bottom = 22;
+  const width = room("book", 400), height = 320, bottom = 22;
   const node = picture(width, height, `Book of ${answer.market}`);
   const pile = (levels) => {
     let sum = 0;

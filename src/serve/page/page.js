@@ -68,7 +68,7 @@ function showFlow() {
   const { queue, writer, disk } = page.status.live;
   fill($("flow"),
     tile("Queue", count(queue.events), `of ${count(queue.limit_events)} waiting`, [
-      ["bytes", bytes(queue.bytes)], ["sockets waited", `${count(queue.waits)} times, ${span(queue.waited_s)}`]], "queue"),
+      ["bytes", bytes(queue.bytes)], ["waits for room", count(queue.waits)], ["waited in all", span(queue.waited_s)]], "queue"),
     tile("Writer", count(writer.frames), "frames", [
       ["behind", span(writer.behind_s)], ["rows waiting", count(writer.waiting_rows)],
       ["not understood", count(writer.unread)]], "writer"),
@@ -167,7 +167,7 @@ async function followCoverage() {
     soon(followCoverage);
   });
   const answer = await ask(`/api/coverage?stream=${encodeURIComponent(page.stream)}&days=14`);
-  const hours = Array.from({ length: 24 }, (_, hour) => make("span", { class: "hour" }, String(hour)));
+  const hours = Array.from({ length: 24 }, (_, hour) => make("span", { class: hour % 6 ? "hour minor" : "hour" }, String(hour)));
   const days = answer.days.toReversed().flatMap((day) => [
     make("button", { class: "date", type: "button", "data-date": day.date, "aria-pressed": String(day.date === page.date),
       onclick: () => { page.date = page.date === day.date ? null : day.date; soon(followCoverage); } }, day.date),
@@ -212,6 +212,11 @@ function start() {
   setInterval(presence, 500);
 }
 
+let resized = 0;
+addEventListener("resize", () => {
+  clearTimeout(resized);
+  resized = setTimeout(() => soon(followMarket), 300);
+});
 $("market").addEventListener("change", (event) => { market.chosen = event.target.value; soon(followMarket); });
 $("gate").addEventListener("submit", (event) => {
   event.preventDefault();
