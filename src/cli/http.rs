@@ -118,9 +118,10 @@ pub(super) fn bind(config: &Config) -> Result<Option<Bound>, Failure> {
     match serve::bind(address, token.as_deref()) {
         Ok(bound) => Ok(Some(bound)),
         Err(ServeError::Bind { address, error }) if !asked => {
-            let why = match error.kind() {
-                ErrorKind::AddrInUse => "somebody else is there".to_owned(),
-                _ => error.to_string(),
+            let why = if error.kind() == ErrorKind::AddrInUse {
+                "somebody else is there".to_owned()
+            } else {
+                error.to_string()
             };
             tracing::warn!("no status page at {address}: {why}; --http gives it another address");
             Ok(None)

@@ -137,15 +137,15 @@ fn connections(live: &Value) -> String {
         ("lead", Align::Right),
     ];
     let rows = list(live, "connections").map(|one| {
-        let (led, lead) = (number(one, "led"), number(one, "lead_us"));
-        let lead = lead.checked_div(led).map(|us| format!("{us} µs"));
+        let first = number(one, "led");
+        let by = number(one, "lead_us").checked_div(first).map(|us| format!("{us} µs"));
         vec![
             number(one, "id").to_string(),
             length(one, "uptime_s"),
             output::count(number(one, "subscriptions")),
             output::count(number(one, "frames")),
-            output::count(led),
-            lead.unwrap_or_else(|| "-".to_owned()),
+            output::count(first),
+            by.unwrap_or_else(|| "-".to_owned()),
         ]
     });
     columns(&head, rows.collect(), "no connection is up")

@@ -234,7 +234,7 @@ mod tests {
             let lag = lag(all);
             let told = [lag.percentile(50), lag.percentile(99), lag.max()];
             let expected = expected.map(|us| us.map(Duration::from_micros));
-            assert_eq!(told.map(|one| one.unwrap_or_default()), expected.unwrap_or_default());
+            assert_eq!(told.map(Option::unwrap_or_default), expected.unwrap_or_default());
             assert_eq!(told.iter().all(Option::is_some), expected.is_some(), "{all:?}");
         }
     }

@@ -147,8 +147,8 @@ impl Prices {
         for segment in segments.iter().rev().take(BOOK_FILES) {
             if let Some(book) = self.book_in(segment, market)? {
                 let side = |prices: usize, sizes: usize| -> Vec<[f64; 2]> {
-                    let list = |at: usize| book.lists.get(at).into_iter().flatten().copied();
-                    list(prices).zip(list(sizes)).map(|(price, size)| [price, size]).collect()
+                    let cells = |at: usize| book.lists.get(at).into_iter().flatten().copied();
+                    cells(prices).zip(cells(sizes)).map(|(price, size)| [price, size]).collect()
                 };
                 return Ok(json!({
                     "venue": venue,

@@ -12,7 +12,7 @@ use super::health::Problem;
 use super::now::Now;
 use super::routes::Shared;
 use crate::ingest::presence::{Attendance, Connection};
-use crate::ingest::pulse::Lag;
+use crate::ingest::pulse::{Lag, Pulse};
 use crate::model::gap::GapState;
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
@@ -123,7 +123,7 @@ fn stream(now: &Now, key: &(smol_str::SmolStr, Stream), attendance: &Attendance)
         "records_per_s": now.rates.get(key).copied().unwrap_or_default(),
         "last_receive": last.map(|at| at.to_string()),
         "age_s": last.map(|at| seconds(now.at.since(at))),
-        "silent_after_s": pulse.and_then(|pulse| pulse.threshold()).map(seconds),
+        "silent_after_s": pulse.and_then(Pulse::threshold).map(seconds),
         "lag": pulse.map_or(Value::Null, |pulse| lag(&pulse.recent(now.progress.at))),
     })
 }

@@ -160,7 +160,7 @@ fn misfits(schema: &Value, value: &Value, place: &str, out: &mut Vec<String>) {
     let kinds: Vec<&str> = match &schema["type"] {
         Value::String(kind) => vec![kind],
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-        _ => panic!("{place} has no type in the schema"),
+        other => panic!("{place} has no type in the schema, but {other}"),
     };
     let kind = match value {
         Value::Null => "null",
