@@ -157,11 +157,10 @@ fn many_markets_are_not_many_label_values() {
 
 /// What of `value` is not as `schema` says.
 fn misfits(schema: &Value, value: &Value, place: &str, out: &mut Vec<String>) {
-    let kinds: Vec<&str> = match &schema["type"] {
-        Value::String(kind) => vec![kind],
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-        other => panic!("{place} has no type in the schema, but {other}"),
-    };
+    let said = &schema["type"];
+    let several = said.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let kinds: Vec<&str> = said.as_str().into_iter().chain(several).collect();
+    assert!(!kinds.is_empty(), "{place} has no type in the schema");
     let kind = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
