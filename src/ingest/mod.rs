@@ -2,6 +2,7 @@
 //! that puts it on disk. Async up to the queue, blocking after it.
 
 pub mod buffers;
+pub mod drift;
 pub mod feed;
 pub mod instruments;
 pub mod intake;

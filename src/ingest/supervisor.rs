@@ -11,9 +11,9 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::drift::{Drift, tick};
 use super::feed::{Context, Feed, Numbers, Rotation};
 use super::listing::{Listing, ListingError};
 use super::plan::{Listed, PlanError, Selection, spread};
@@ -29,8 +29,6 @@ use crate::net::connect::Connector;
 use crate::net::http::Http;
 use crate::venue::Venue;
 
-/// How often the time is told.
-pub const TICK_EVERY: Duration = Duration::from_millis(25);
 /// How often the list of markets is asked for, where the configuration does not say.
 pub const POLL_EVERY: Duration = Duration::from_mins(1);
 /// How long the first list may take, all tries together, where the configuration does not say.
@@ -107,7 +105,8 @@ pub async fn run(
     let numbers = Numbers::starting_at(setup.next_session);
     let requests = Requests::open(&setup, &queue, numbers.next()).await?;
     let ticking = CancellationToken::new();
-    let ticks = tokio::spawn(tick(Arc::clone(&setup.clock), queue.clone(), ticking.clone()));
+    let drift = Drift::from_now(Arc::clone(&setup.clock), Arc::clone(&setup.stats));
+    let ticks = tokio::spawn(tick(drift, queue.clone(), ticking.clone()));
     let clock = Arc::clone(&setup.clock);
     // A child: what goes wrong in here ends this run, and not what else the caller stops by it.
     let stop = stop.child_token();
@@ -234,22 +233,6 @@ async fn poll(
             }
             Err(ListingError::NoWriter(error)) => return Err(error),
             Err(error) => tracing::warn!("the list of markets was not had: {error}"),
-        }
-    }
-}
-
-/// Tells the time. Leaves a tick out where the queue is full: the next one tells the time as well.
-async fn tick(clock: Arc<dyn Clock>, queue: Sender, done: CancellationToken) {
-    let mut every = tokio::time::interval(TICK_EVERY);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            () = done.cancelled() => return,
-            _ = every.tick() => {}
-        }
-        if queue.try_send(Event::Tick(clock.now())).is_err() {
-            return;
         }
     }
 }

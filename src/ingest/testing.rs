@@ -177,5 +177,6 @@ pub(crate) fn line(event: &Event) -> String {
             format!("{} closed {cause}", closed.session)
         }
         Event::Tick(_) => "tick".to_owned(),
+        Event::ClockStepped(step) => format!("the clock stepped by {} s", step.by_us / 1_000_000),
     }
 }

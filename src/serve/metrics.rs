@@ -16,7 +16,7 @@ use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 
 /// Name, type and meaning of each.
-pub(super) const METRICS: [(&str, &str, &str); 38] = [
+pub(super) const METRICS: [(&str, &str, &str); 39] = [
     ("veritape_build_info", "gauge", "Always 1; the version is its label."),
     ("veritape_start_time_seconds", "gauge", "When the recorder started."),
     ("veritape_healthy", "gauge", "1 while /healthz says 200, else 0."),
@@ -52,6 +52,7 @@ pub(super) const METRICS: [(&str, &str, &str); 38] = [
     ("veritape_file_bytes_total", "counter", "Bytes of them."),
     ("veritape_gaps", "gauge", "Rows of the gap ledger, by state."),
     ("veritape_disk_free_bytes", "gauge", "Bytes that are free where the data lies."),
+    ("veritape_clock_drift_seconds", "gauge", "How far the wall clock went beside the monotonic."),
     ("veritape_http_requests_total", "counter", "Answers given, by class."),
     ("veritape_http_turned_away_total", "counter", "Connections beyond the limit."),
     ("veritape_http_wrong_tokens_total", "counter", "Requests with a wrong token."),
@@ -71,6 +72,7 @@ pub(super) fn text(shared: &Shared, now: &Now, gaps: Option<&Value>) -> String {
     if let Some(free) = now.free_bytes {
         text.single("veritape_disk_free_bytes", free);
     }
+    text.single("veritape_clock_drift_seconds", super::status::micros(now.stats.drift_us));
     text.metric("veritape_http_requests_total");
     let counts = &shared.counts;
     let classes = [("2xx", &counts.good), ("4xx", &counts.refused), ("5xx", &counts.failed)];

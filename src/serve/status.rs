@@ -13,6 +13,7 @@ use super::now::Now;
 use super::routes::Shared;
 use crate::ingest::presence::{Attendance, Connection};
 use crate::ingest::pulse::{Lag, Pulse};
+use crate::model::event::ClockStep;
 use crate::model::gap::GapState;
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
@@ -21,6 +22,9 @@ use crate::store::catalog::{Catalog, CatalogError, SessionRow, StreamSummary};
 
 /// Sessions that are told of at most.
 const SESSIONS: u32 = 20;
+
+/// Steps of the clock that are told of at most.
+const CLOCK_STEPS: u32 = 10;
 
 /// What a data folder holds.
 ///
@@ -42,6 +46,7 @@ pub fn held(catalog: &Catalog, data: &Path, recording: bool) -> Result<Value, Ca
         "streams": catalog.summary()?.iter().map(holding).collect::<Vec<Value>>(),
         "gaps": gaps.collect::<Map<String, Value>>(),
         "recovered": recovered,
+        "clock_steps": catalog.clock_steps(CLOCK_STEPS)?.iter().map(step).collect::<Vec<Value>>(),
         "sessions": catalog.newest_sessions(SESSIONS)?.iter().map(session).collect::<Vec<Value>>(),
     }))
 }
@@ -86,6 +91,7 @@ pub(super) fn live(shared: &Shared, now: &Now) -> Value {
             "file_rows": progress.file_rows,
             "file_bytes": progress.file_bytes,
         },
+        "clock": { "drift_s": micros(now.stats.drift_us) },
         "disk": {
             "free_bytes": now.free_bytes,
             "min_free_bytes": shared.sources.min_free_bytes,
@@ -185,6 +191,16 @@ fn holding(holding: &StreamSummary) -> Value {
         "first_event": holding.first_event.to_string(),
         "last_event": holding.last_event.to_string(),
     })
+}
+
+fn step(step: &ClockStep) -> Value {
+    json!({ "at": step.at.to_string(), "by_s": micros(step.by_us) })
+}
+
+/// Seconds of microseconds, with their sign.
+pub(super) fn micros(us: i64) -> f64 {
+    let length = Duration::from_micros(us.unsigned_abs()).as_secs_f64();
+    if us < 0 { -length } else { length }
 }
 
 fn names(markets: &[Market]) -> Vec<&str> {

@@ -16,6 +16,7 @@ use crate::ingest::progress::{Progress, Tally};
 use crate::ingest::pulse::Pulse;
 use crate::ingest::queue::{QueueLimits, queue};
 use crate::ingest::stats::Stats;
+use crate::model::event::ClockStep;
 use crate::model::gap::{Gap, GapCause, GapState};
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
@@ -79,8 +80,19 @@ fn shared(data: &Path, markets: usize) -> Arc<Shared> {
         rows_repaired: 0,
         detail: String::new(),
     };
-    let change = Change { gaps: vec![(1, gap)], sessions: vec![session], ..Change::default() };
+    let step = ClockStep { at: Timestamp::from_millis(1_000), by_us: -1_500_000 };
+    let change = Change {
+        gaps: vec![(1, gap)],
+        sessions: vec![session],
+        clock_steps: vec![step],
+        ..Change::default()
+    };
     Catalog::open(&data.join("catalog.sqlite")).unwrap().publish(&change).unwrap();
+    board(data, progress)
+}
+
+/// What is served of this.
+fn board(data: &Path, progress: Progress) -> Arc<Shared> {
     let (_, receiver) = queue(QueueLimits::default());
     let (_, watched) = watch::channel(progress);
     let shared = Shared::new(Sources {

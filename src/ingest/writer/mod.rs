@@ -55,6 +55,8 @@ const BATCH: usize = 1_024;
 /// How often candles are looked through for those that are over, and progress is told.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// A tick that is so much before the writer's time tells that the clock was set back.
+const SET_BACK: Duration = Duration::from_secs(1);
 /// How often it is told who is there.
 const ROLL_EVERY: Duration = Duration::from_secs(1);
 
@@ -262,9 +264,23 @@ impl Writer {
                 event.cause = self.trouble.blame(event.cause, event.proven_until);
                 self.presence.closed(&event);
             }
-            Event::Tick(at) => self.reach(at),
+            Event::Tick(at) => self.tick(at)?,
+            Event::ClockStepped(step) => self.pending.clock_steps.push(step),
         }
         Ok(())
+    }
+
+    /// Every frame before a tick in the queue was read before it. One that came from later was
+    /// stamped by a clock that has been set back since: then time goes on from here, and what was
+    /// to be done after some time is done now.
+    fn tick(&mut self, at: Timestamp) -> Result<(), WriterError> {
+        if self.now.since(at) < SET_BACK {
+            self.reach(at);
+            return Ok(());
+        }
+        (self.now, self.looked, self.rolled) = (at, at, at);
+        self.persist(Self::finish_seal)?;
+        self.persist(Self::begin_seal)
     }
 
     fn reach(&mut self, at: Timestamp) {
@@ -304,7 +320,7 @@ impl Writer {
         if self.seal_is_due() {
             self.persist(Self::finish_seal)?;
             self.persist(Self::begin_seal)?;
-        } else if self.presence.has_news() {
+        } else if self.presence.has_news() || !self.pending.clock_steps.is_empty() {
             self.persist(Self::tell_presence)?;
         }
         Ok(())

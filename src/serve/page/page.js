@@ -65,7 +65,8 @@ function tile(title, big, unit, facts, id) {
 }
 
 function showFlow() {
-  const { queue, writer, disk } = page.status.live;
+  const { queue, writer, disk, clock: { drift_s } } = page.status.live;
+  const steps = page.status.clock_steps;
   fill($("flow"),
     tile("Queue", count(queue.events), `of ${count(queue.limit_events)} waiting`, [
       ["bytes", bytes(queue.bytes)], ["waits for room", count(queue.waits)], ["waited in all", span(queue.waited_s)]], "queue"),
@@ -74,7 +75,10 @@ function showFlow() {
       ["not understood", count(writer.unread)]], "writer"),
     tile("Files", count(writer.files), "this run", [
       ["rows", count(writer.file_rows)], ["bytes", bytes(writer.file_bytes)]], "files"),
-    tile("Disk", bytes(disk.free_bytes), "free", [["room down to", bytes(disk.min_free_bytes)]], "disk"));
+    tile("Disk", bytes(disk.free_bytes), "free", [["room down to", bytes(disk.min_free_bytes)]], "disk"),
+    tile("Clock", `${drift_s < 0 ? "−" : "+"}${millis(Math.abs(drift_s) * 1000)}`, "drift since the start", steps.length
+      ? steps.slice(0, 3).map((step) => [`set ${moment(step.at)}`, `${step.by_s > 0 ? "+" : "−"}${span(Math.abs(step.by_s))}`])
+      : [["set", "never"]], "clock"));
 }
 
 function showConnections() {

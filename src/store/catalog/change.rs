@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
 use super::rows::{Carry, HourLags, HourRows, InstrumentRow, LiveSpan, Recount, SessionRow};
+use crate::model::event::ClockStep;
 use crate::model::gap::Gap;
 use crate::model::market::Market;
 use crate::model::time::Timestamp;
@@ -39,6 +40,8 @@ pub struct Change {
     pub instruments: Vec<InstrumentRow>,
     /// Merge state; what is known is replaced, an empty state removed.
     pub carries: Vec<Carry>,
+    /// Steps of the wall clock.
+    pub clock_steps: Vec<ClockStep>,
     /// From now on every frame below it is in published files or in `carries`.
     pub next_frame: Option<u64>,
     /// What a start recovered, as JSON.
@@ -97,6 +100,10 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     }
     for carry in &change.carries {
         put_carry(tx, carry)?;
+    }
+    for ClockStep { at, by_us } in &change.clock_steps {
+        let sql = "INSERT INTO clock_steps (at, by_us) VALUES (?1, ?2)";
+        tx.prepare_cached(sql)?.execute(params![at, by_us])?;
     }
     if let Some(next) = change.next_frame {
         advance(tx, "next_frame", next)?;

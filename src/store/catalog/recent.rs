@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::read::{gap, session};
 use super::{Catalog, CatalogError, LagRows, SessionRow};
+use crate::model::event::ClockStep;
 use crate::model::gap::{Gap, GapState};
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
@@ -50,6 +51,19 @@ impl Catalog {
     pub fn newest_sessions(&self, limit: u32) -> Result<Vec<SessionRow>, CatalogError> {
         let sql = "SELECT * FROM (SELECT * FROM sessions ORDER BY id DESC LIMIT ?1) ORDER BY id";
         self.read(|db| db.prepare_cached(sql)?.query_map([limit], session)?.collect())
+    }
+
+    /// The latest steps of the wall clock, newest first, `limit` of them at most.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn clock_steps(&self, limit: u32) -> Result<Vec<ClockStep>, CatalogError> {
+        let sql = "SELECT at, by_us FROM clock_steps ORDER BY id DESC LIMIT ?1";
+        let step = |row: &rusqlite::Row<'_>| {
+            Ok(ClockStep { at: row.get("at")?, by_us: row.get("by_us")? })
+        };
+        self.read(|db| db.prepare_cached(sql)?.query_map([limit], step)?.collect())
     }
 
     /// How long the messages of a stream were on their way in one hour of arrival, by bucket.

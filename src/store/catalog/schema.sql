@@ -111,6 +111,14 @@ CREATE TABLE lags (
     PRIMARY KEY (venue, stream, hour, upto_us)
 ) STRICT, WITHOUT ROWID;
 
+-- Steps of the machine's wall clock, which stamps ts_recv: what it said after each, and how far it
+-- went beside the monotonic clock (back where it is below 0).
+CREATE TABLE clock_steps (
+    id    INTEGER PRIMARY KEY,
+    at    INTEGER NOT NULL,
+    by_us INTEGER NOT NULL
+) STRICT;
+
 -- What is missing, why, and what became of it. `market` is NULL where all of them are meant,
 -- `to_us` while it lasts.
 CREATE TABLE gaps (
