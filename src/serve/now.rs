@@ -53,8 +53,9 @@ struct History {
     seconds: VecDeque<(Timestamp, Told)>,
     /// Records of each minute that is over, by its first instant.
     minutes: VecDeque<(Timestamp, Told)>,
-    /// The minute that lasts, and what had been told at its beginning.
-    minute: Option<(Timestamp, Told)>,
+    /// The minute that lasts, and what had been told at its beginning; nothing where it was not
+    /// seen from its beginning on.
+    minute: Option<(Timestamp, Option<Told>)>,
 }
 
 type Told = BTreeMap<(SmolStr, Stream), u64>;
@@ -171,7 +172,10 @@ impl History {
     fn turn(&mut self, at: Timestamp, told: &Told) {
         let minute = Timestamp::from_micros(at.micros() - at.micros().rem_euclid(60_000_000));
         match self.minute.take() {
-            Some((lasting, before)) if lasting < minute => {
+            Some((lasting, None)) if lasting < minute => {
+                self.minute = Some((minute, Some(told.clone())));
+            }
+            Some((lasting, Some(before))) if lasting < minute => {
                 let fresh = told.iter().map(|(key, count)| {
                     (key.clone(), count.saturating_sub(before.get(key).copied().unwrap_or(0)))
                 });
@@ -179,11 +183,10 @@ impl History {
                 if self.minutes.len() > MINUTES {
                     self.minutes.pop_front();
                 }
-                self.minute = Some((minute, told.clone()));
+                self.minute = Some((minute, Some(told.clone())));
             }
             Some(lasting) => self.minute = Some(lasting),
-            // What came before the first picture has no rate.
-            None => self.minute = Some((minute, told.clone())),
+            None => self.minute = Some((minute, None)),
         }
     }
 }
@@ -207,9 +210,9 @@ mod tests {
         let mut history = History::default();
         let key = (SmolStr::from("v"), Stream::Trade);
         let mut rates = BTreeMap::new();
-        for second in 0..=130 {
+        for second in -10..=130 {
             // 10 a second, from the second minute on 20.
-            let told = 10 * second + 10 * (second - 60).max(0);
+            let told = 10 * (second + 10) + 10 * (second - 60).max(0);
             let tally = Tally { told: u64::try_from(told).unwrap(), ..Tally::default() };
             let at = Timestamp::from_millis(second * 1_000);
             let streams = [(key.clone(), tally)].into();

@@ -76,9 +76,9 @@ function showFlow() {
     tile("Files", count(writer.files), "this run", [
       ["rows", count(writer.file_rows)], ["bytes", bytes(writer.file_bytes)]], "files"),
     tile("Disk", bytes(disk.free_bytes), "free", [["room down to", bytes(disk.min_free_bytes)]], "disk"),
-    tile("Clock", `${drift_s < 0 ? "−" : "+"}${millis(Math.abs(drift_s) * 1000)}`, "drift since the start", steps.length
+    tile("Clock", `${drift_s < 0 ? "−" : "+"}${millis(Math.abs(drift_s) * 1000)}`, "drift", steps.length
       ? steps.slice(0, 3).map((step) => [`set ${moment(step.at)}`, `${step.by_s > 0 ? "+" : "−"}${span(Math.abs(step.by_s))}`])
-      : [["set", "never"]], "clock"));
+      : [["set since it started", "never"]], "clock"));
 }
 
 function showConnections() {
