@@ -24,6 +24,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::config::Config;
 pub use self::config_command::check_config;
+use self::telemetry::LogFormat;
 
 /// What went wrong, by what whoever called us can do about it.
 #[derive(Debug)]
@@ -76,6 +77,9 @@ struct Common {
     /// Say more on stderr; twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// How log lines are written.
+    #[arg(long, global = true, value_enum, default_value_t, env = "VERITAPE_LOG_FORMAT")]
+    log_format: LogFormat,
     /// Say only what went wrong.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
@@ -124,7 +128,7 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start(cli.common.verbose, cli.common.quiet);
+    telemetry::start(cli.common.verbose, cli.common.quiet, cli.common.log_format);
     match dispatch(&cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Incomplete) => ExitCode::from(3),
