@@ -26,6 +26,7 @@ use crate::ingest::jobs::JobTold;
 use crate::ingest::listing::{Listing, Requests, first_list};
 use crate::ingest::plan::{Listed, Selection, Way};
 use crate::ingest::queue::Sender;
+use crate::ingest::drift::{self, Drift};
 use crate::ingest::supervisor;
 use crate::ingest::writer::Writer;
 use crate::model::event::Event;
@@ -167,7 +168,7 @@ async fn backfill(
     let stop = CancellationToken::new();
     let writing = record::write_on_a_thread(writer, receiver, stop.clone())?;
     let ticking = CancellationToken::new();
-    let ticks = supervisor::tick(Arc::clone(&clock), queue.clone(), ticking.clone());
+    let ticks = drift::tick(Drift::of(Arc::clone(&clock)), queue.clone(), ticking.clone());
     let ticks = tokio::spawn(ticks);
     let asking = Asking { config, venue, http, clock: Arc::clone(&clock), known };
     let (progress, watched) = watch::channel(Progress::default());

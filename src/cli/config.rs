@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::config_retain::{self, Kept};
+pub(super) use super::http::{HttpAddress, Secret};
 use super::{Common, VenueArgs};
 use crate::model::spelling::hint;
 use crate::store::journal::Compression;
@@ -40,6 +41,10 @@ pub struct Config {
     pub(super) journal: JournalCompression,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) compact: bool,
+    pub(super) http: Option<HttpAddress>,
+    pub(super) http_token: Option<Secret>,
+    #[serde(serialize_with = "exactly")]
+    pub(super) min_free_bytes: ByteSize,
     pub(super) raw: Raw,
     pub(super) retain: BTreeMap<String, Kept>,
 }
@@ -132,6 +137,9 @@ impl Default for Config {
             journal: JournalCompression::Zstd,
             ca_file: None,
             compact: true,
+            http: None,
+            http_token: None,
+            min_free_bytes: ByteSize::mib(256),
             raw: Raw::default(),
             retain: BTreeMap::new(),
         }
@@ -286,6 +294,8 @@ fn known_keys() -> Vec<String> {
         ws_url: Some(String::new()),
         rest_url: Some(String::new()),
         ca_file: Some(PathBuf::new()),
+        http: Some(HttpAddress::Off),
+        http_token: Some(Secret::default()),
         ..Config::default()
     };
     let table = toml::Table::try_from(full).unwrap_or_default();

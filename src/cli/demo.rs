@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::config::Config;
+use super::config::{Config, HttpAddress};
 use super::{Common, Failure, Outcome, output, record, status};
 use crate::net::clock::{Clock, SystemClock};
 use crate::sim::{Options, Sim};
@@ -37,6 +37,7 @@ pub(super) fn run(
         config.data = PathBuf::from(FOLDER);
     }
     config.markets = vec!["all".to_owned()];
+    config.http = Some(config.http.unwrap_or(HttpAddress::Off));
     let runtime = record::runtime()?;
     output::talk(&format!(
         "recording a simulated market into {} for {}",
@@ -60,7 +61,7 @@ pub(super) fn run(
         Ok::<_, Failure>(recorded)
     })?;
     if common.json {
-        return status::run(&config, true);
+        return status::at_rest(&config, true);
     }
     let holdings = status::open(&config)?.summary()?;
     status::show(&holdings)?;

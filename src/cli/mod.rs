@@ -9,6 +9,7 @@ mod coverage;
 mod demo;
 mod export;
 mod gaps;
+mod http;
 mod jobs;
 mod output;
 mod progress;
@@ -19,6 +20,7 @@ mod select;
 mod signals;
 mod sim;
 mod status;
+mod status_watch;
 mod telemetry;
 mod verify;
 mod views;
@@ -31,6 +33,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::config::Config;
 pub use self::config_command::check_config;
+use self::telemetry::LogFormat;
 
 /// What went wrong, by what whoever called us can do about it.
 #[derive(Debug)]
@@ -83,6 +86,9 @@ struct Common {
     /// Say more on stderr; twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// How log lines are written.
+    #[arg(long, global = true, value_enum, default_value_t, env = "VERITAPE_LOG_FORMAT")]
+    log_format: LogFormat,
     /// Say only what went wrong.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
@@ -112,8 +118,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the simulated venue alone.
     Sim(sim::SimArgs),
-    /// Show what a data folder holds, and whether somebody records into it.
-    Status,
+    /// Show what a data folder holds, and how its recorder is.
+    Status(status::StatusArgs),
     /// List the gaps: what is missing, since when and why; or close them.
     Gaps {
         #[command(subcommand)]
@@ -149,7 +155,7 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start(cli.common.verbose, cli.common.quiet);
+    telemetry::start(cli.common.verbose, cli.common.quiet, cli.common.log_format);
     match dispatch(&cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Incomplete) => ExitCode::from(3),
@@ -186,7 +192,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Backfill(args) => backfill::run(args, config, json),
         Command::Demo(args) => demo::run(args, config, &cli.common),
         Command::Sim(args) => sim::run(args),
-        Command::Status => status::run(&config, json),
+        Command::Status(args) => status::run(args, &config, json),
         Command::Gaps { command } => gaps::run(command.as_ref(), config, json),
         Command::Coverage(args) => coverage::run(args, &config, json),
         Command::Verify(args) => verify::run(args, &config, json),

@@ -41,8 +41,13 @@ pub(super) enum Align {
 
 /// Writes a table to stdout; `none` in its place where it has no rows.
 pub(super) fn table(head: &[(&str, Align)], rows: Vec<Vec<String>>, none: &str) -> io::Result<()> {
+    data(&columns(head, rows, none))
+}
+
+/// The text of a table; `none` in its place where it has no rows.
+pub(super) fn columns(head: &[(&str, Align)], rows: Vec<Vec<String>>, none: &str) -> String {
     if rows.is_empty() {
-        return data(none);
+        return none.to_owned();
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(head.iter().map(|(name, _)| *name));
@@ -53,7 +58,7 @@ pub(super) fn table(head: &[(&str, Align)], rows: Vec<Vec<String>>, none: &str) 
             Align::Right => CellAlignment::Right,
         });
     }
-    data(&table.trim_fmt())
+    table.trim_fmt()
 }
 
 /// A number with its thousands apart: `1,234,567`.

@@ -12,10 +12,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Config, RawKeep};
+use super::config::{Config, RawKeep, Secret};
 use super::config_retain;
+use super::http::HttpArgs;
 use super::signals::Signals;
-use super::{Failure, Outcome, VenueArgs, output, progress};
+use super::{Failure, Outcome, VenueArgs, http as status_page, output, progress};
 use crate::backfill;
 use crate::backfill::repair::{self, RepairError};
 use crate::ingest::buffers::SealRule;
@@ -35,6 +36,7 @@ use crate::net::connect::{self, Connector};
 use crate::net::http::{self, Http};
 use crate::net::tls;
 use crate::net::wire::Internet;
+use crate::serve::Sources;
 use crate::store::fs::RealFs;
 use crate::store::journal::{Keep, Options as JournalOptions};
 use crate::store::paths::Paths;
@@ -62,6 +64,8 @@ pub(super) struct RecordArgs {
     /// Leave gaps open: ask the REST server for nothing but the list of markets.
     #[arg(long)]
     pub(super) no_repair: bool,
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
 }
 
 pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<Outcome, Failure> {
@@ -74,6 +78,7 @@ pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<O
     }
     config.lines = args.lines.unwrap_or(config.lines);
     config.repair &= !args.no_repair;
+    args.http.over(&mut config);
     config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
     let runtime = runtime()?;
     let recorded = runtime.block_on(record(&config, args.duration));
@@ -154,12 +159,24 @@ pub(super) async fn record(
     check_addresses(config)?;
     let selection = selection(config, venue)?;
     let signals = Signals::listen()?;
+    let bound = status_page::bind(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let options = writer_options(config);
     let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
-    let setup = setup(config, venue, selection, clock, &writer)?;
+    let setup = setup(config, venue, selection, Arc::clone(&clock), &writer)?;
     let (watched, told) = (writer.progress(), writer.jobs());
     let (sender, receiver) = new_queue(config);
+    let sources = Sources {
+        data: config.data.clone(),
+        clock,
+        progress: watched.clone(),
+        stats: Arc::clone(&setup.stats),
+        gauge: receiver.gauge(),
+        queue: queue_limits(config),
+        min_free_bytes: config.min_free_bytes.as_u64(),
+        token: config.http_token.as_ref().map(Secret::shown),
+    };
+    let _server = status_page::serve(bound, sources)?;
     let stop = CancellationToken::new();
     let mut caretaker = look_after(config, &writer)?;
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
@@ -218,10 +235,15 @@ pub(super) fn network(
 
 /// The queue to the writer.
 pub(super) fn new_queue(config: &Config) -> (Sender, Receiver) {
-    queue(QueueLimits {
+    queue(queue_limits(config))
+}
+
+/// How much may wait in it.
+fn queue_limits(config: &Config) -> QueueLimits {
+    QueueLimits {
         events: config.queue_frames,
         bytes: u32::try_from(config.queue_bytes.as_u64()).unwrap_or(u32::MAX),
-    })
+    }
 }
 
 /// Looks after the files while they are recorded.

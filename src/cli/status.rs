@@ -1,109 +1,120 @@
-//! `status`: what a data folder holds, and whether somebody records into it.
+//! `status`: what a data folder holds, and how its recorder is.
+//!
+//! A recorder that answers over HTTP is asked: it is found through the data folder, or by `--http`.
+//! Else the folder is read as it lies.
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use anyhow::{Context, anyhow};
+use clap::Args;
+use serde_json::Value;
 
-use super::config::Config;
+use super::config::{Config, Secret};
 use super::output::{self, Align};
-use super::{Failure, Outcome};
-use crate::maintain::coverage::hours;
-use crate::model::condition::Condition;
-use crate::model::gap::{Gap, GapState};
-use crate::model::span::Span;
-use crate::model::subscription::Stream;
-use crate::model::time::Timestamp;
-use crate::store::catalog::{Catalog, Filter, SessionRow, StreamSummary};
+use super::{Failure, Outcome, record, status_watch};
+use crate::maintain::coverage;
+use crate::model::gap::Gap;
+use crate::serve;
+use crate::store::catalog::{Catalog, Filter, StreamSummary};
 use crate::store::folder;
 
-/// Sessions that are told of at most.
-const SESSIONS: usize = 20;
-/// Days before the last event whose hours are counted.
-const DAYS: u64 = 7;
+/// How long a recorder may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-pub(super) fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
-    let catalog = open(config)?;
-    let (holdings, gaps) = (catalog.summary()?, gaps(&catalog)?);
-    let recovered = catalog.recovery()?;
-    let recovered: Value =
-        recovered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({}));
-    let conditions = conditions(&catalog, &holdings)?;
-    let holder = folder::held_by(&config.data)?;
-    if as_json {
-        output::json(&json!({
-            "data": config.data,
-            "recording": holder.is_some(),
-            "streams": holdings.iter().map(document).collect::<Vec<Value>>(),
-            "gaps": GapState::ALL
-                .iter()
-                .map(|state| (state.to_string(), json!(count(&gaps, *state))))
-                .collect::<serde_json::Map<String, Value>>(),
-            "recovered": recovered,
-            "hours": conditions
-                .iter()
-                .map(|(condition, hours)| (condition.to_string(), json!(hours)))
-                .collect::<serde_json::Map<String, Value>>(),
-            "sessions": sessions(&catalog)?,
-        }))?;
-        return Ok(Outcome::Done);
+#[derive(Debug, Default, Args)]
+pub(super) struct StatusArgs {
+    /// Ask the recorder at this address instead of the one that --data leads to.
+    #[arg(long, value_name = "URL")]
+    http: Option<String>,
+    /// What the recorder asks for.
+    #[arg(
+        long = "http-token",
+        value_name = "TOKEN",
+        env = "VERITAPE_HTTP_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<Secret>,
+    /// Show it again and again, until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
+    /// How often, with --watch.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    every: Duration,
+}
+
+pub(super) fn run(args: &StatusArgs, config: &Config, as_json: bool) -> Result<Outcome, Failure> {
+    if args.watch {
+        return status_watch::watch(args.every, as_json, || document(args, config));
     }
-    let recording =
-        holder.map_or_else(|| "nobody records".to_owned(), |who| format!("recording: {who}"));
-    output::data(&format!("{} ({recording})", config.data.display()))?;
-    show(&holdings)?;
-    let states: Vec<String> =
-        GapState::ALL.iter().map(|state| format!("{} {state}", count(&gaps, *state))).collect();
-    output::data(&format!("gaps: {}", states.join(", ")))?;
-    let hours: Vec<String> =
-        conditions.iter().map(|(condition, hours)| format!("{hours} {condition}")).collect();
-    output::data(&format!("hours of trades in the last {DAYS} days: {}", hours.join(", ")))?;
+    tell(&document(args, config)?, as_json)
+}
+
+/// The status of a folder that nobody records into.
+pub(super) fn at_rest(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
+    tell(&as_it_lies(config, false)?, as_json)
+}
+
+/// What the folder itself says; with how many hours have which condition, for which a recorder has
+/// no time.
+fn as_it_lies(config: &Config, recording: bool) -> Result<Value, Failure> {
+    let catalog = open(config)?;
+    let last = catalog.summary()?.iter().map(|holding| holding.last_event).max();
+    let counts = coverage::counts(&catalog, last.unwrap_or_default())?;
+    let hours: serde_json::Map<String, Value> =
+        counts.into_iter().map(|(condition, hours)| (condition.to_string(), hours.into())).collect();
+    let mut document = serve::status::held(&catalog, &config.data, recording)?;
+    if let Some(document) = document.as_object_mut() {
+        document.insert("hours".to_owned(), hours.into());
+    }
+    Ok(document)
+}
+
+fn tell(document: &Value, as_json: bool) -> Result<Outcome, Failure> {
+    if as_json {
+        output::json(document)?;
+    } else {
+        output::data(&status_watch::screen(document))?;
+    }
     Ok(Outcome::Done)
 }
 
-/// How many hours of trades of the last days have each condition.
-fn conditions(
-    catalog: &Catalog,
-    holdings: &[StreamSummary],
-) -> Result<Vec<(Condition, usize)>, Failure> {
-    let last = holdings.iter().map(|holding| holding.last_event).max().unwrap_or_default();
-    let from = last.before(Duration::from_hours(24 * DAYS)).hour();
-    let within = Span::new(from, last.after(Duration::from_micros(1)));
-    let stream = Some(Stream::Trade);
-    let hours = hours(catalog, &Filter { stream, within, ..Filter::default() })?;
-    // The last trade before a subscription says nothing of its own hour.
-    let due: Vec<_> = hours
-        .iter()
-        .filter(|hour| hour.condition.is_bad() || !hour.held.covered.is_zero())
-        .collect();
-    let count = |condition| due.iter().filter(|hour| hour.condition == condition).count();
-    Ok(Condition::ALL.iter().map(|condition| (*condition, count(*condition))).collect())
+/// What the recorder says, or what the folder says where nobody answers.
+fn document(args: &StatusArgs, config: &Config) -> Result<Value, Failure> {
+    let token = args.token.as_ref().or(config.http_token.as_ref());
+    if let Some(url) = &args.http {
+        return Ok(ask(url, token)?);
+    }
+    let holder = folder::held_by(&config.data)?;
+    if let Some(url) = folder::announced(&config.data)? {
+        match ask(&url, token) {
+            Ok(document) => return Ok(document),
+            Err(error) => tracing::warn!("the recorder at {url} does not say how it is: {error:#}"),
+        }
+    }
+    as_it_lies(config, holder.is_some())
 }
 
-/// The latest sessions, oldest first: what each carried, and how often and by how much it was
-/// before the others.
-fn sessions(catalog: &Catalog) -> Result<Vec<Value>, Failure> {
-    let sessions = catalog.sessions(&Filter::default())?;
-    let latest = sessions.get(sessions.len().saturating_sub(SESSIONS)..).unwrap_or_default();
-    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    let document = |row: &SessionRow| {
-        json!({
-            "id": row.id,
-            "venue": row.venue,
-            "endpoint": row.endpoint,
-            "opened": row.opened.to_string(),
-            "first_data": text(row.first_data),
-            "proven_until": text(row.proven_until),
-            "closed": text(row.closed),
-            "why": row.why,
-            "frames": row.frames,
-            "bytes": row.bytes,
-            "records": row.tally.records,
-            "duplicates": row.tally.duplicates,
-            "led": row.tally.led,
-            "lead_us": row.tally.lead_us,
-        })
+/// Asks a recorder.
+fn ask(url: &str, token: Option<&Secret>) -> anyhow::Result<Value> {
+    let url = url.strip_suffix("/status.json").unwrap_or(url).trim_end_matches('/');
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let asking = async {
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build()?;
+        let mut request = client.get(format!("{url}/status.json"));
+        if let Some(token) = token {
+            request = request.bearer_auth(token.shown());
+        }
+        let response = request.send().await.with_context(|| format!("nobody answers at {url}"))?;
+        match response.status() {
+            status if status.is_success() => Ok(response.json().await?),
+            reqwest::StatusCode::UNAUTHORIZED => {
+                Err(anyhow!("{url} asks for a token: give it with --http-token"))
+            }
+            status => Err(anyhow!("{url} answers {status}")),
+        }
     };
-    Ok(latest.iter().map(document).collect())
+    let runtime = record::runtime().map_err(|_| anyhow!("cannot start threads"))?;
+    runtime.block_on(asking)
 }
 
 /// Opens the catalog of the data folder to read.
@@ -142,21 +153,4 @@ pub(super) fn show(holdings: &[StreamSummary]) -> Result<(), Failure> {
     };
     output::table(&head, holdings.iter().map(line).collect(), "no files yet")?;
     Ok(())
-}
-
-fn document(holding: &StreamSummary) -> Value {
-    json!({
-        "venue": holding.venue,
-        "stream": holding.stream.name(),
-        "markets": holding.markets,
-        "files": holding.files,
-        "rows": holding.rows,
-        "bytes": holding.bytes,
-        "first_event": holding.first_event.to_string(),
-        "last_event": holding.last_event.to_string(),
-    })
-}
-
-fn count(gaps: &[Gap], state: GapState) -> usize {
-    gaps.iter().filter(|gap| gap.state == state).count()
 }

@@ -15,6 +15,7 @@ use super::instruments::Instruments;
 use super::jobs::{Jobs, page_of};
 use super::merge::{First, LaneKey, Lanes, Merged};
 use super::progress::Tally;
+use super::pulse::Pulse;
 use super::unread::UnreadSpans;
 use crate::model::frame::Frame;
 use crate::model::market::Market;
@@ -43,6 +44,8 @@ pub struct Intake {
     pub sessions: HashMap<i64, SessionTally>,
     /// What was told, by venue and stream.
     pub tallies: BTreeMap<(SmolStr, Stream), Tally>,
+    /// How it came: rhythm and lag, by venue and stream.
+    pub pulses: BTreeMap<(SmolStr, Stream), Pulse>,
     scratch: Vec<Record>,
 }
 
@@ -108,6 +111,7 @@ impl Intake {
         let Record { stream, market, snapshot, body } = record;
         let venue = &frame.origin.venue;
         let row = Row { head: head(frame, Some(market.clone()), snapshot), body };
+        self.pulses.entry((venue.clone(), stream)).or_default().take(&row);
         let tally = self.tallies.entry((venue.clone(), stream)).or_default();
         tally.told += 1;
         self.sessions.entry(frame.origin.session).or_default().records += 1;

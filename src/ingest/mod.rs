@@ -2,6 +2,7 @@
 //! that puts it on disk. Async up to the queue, blocking after it.
 
 pub mod buffers;
+pub mod drift;
 pub mod feed;
 pub mod instruments;
 pub mod intake;
@@ -11,6 +12,7 @@ pub mod merge;
 pub mod plan;
 pub mod presence;
 pub mod progress;
+pub mod pulse;
 pub mod queue;
 pub mod settle;
 pub mod stats;

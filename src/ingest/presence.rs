@@ -13,6 +13,7 @@
 //! rows for the catalog.
 
 mod past;
+mod roll;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use smol_str::SmolStr;
 
 pub use self::past::Past;
 use self::past::words;
+pub use self::roll::{Attendance, Connection, Roll};
 use super::merge::LaneKey;
 use crate::model::event::{SessionClosed, SessionOpened};
 use crate::model::gap::{Gap, GapCause, GapState};

@@ -1,10 +1,13 @@
 //! What the writer has done so far, for whoever watches.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smol_str::SmolStr;
 
+use super::presence::Roll;
+use super::pulse::Pulse;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 use crate::store::catalog::Change;
@@ -40,6 +43,10 @@ pub struct Progress {
     pub waiting_bytes: usize,
     /// By venue and stream.
     pub streams: BTreeMap<(SmolStr, Stream), Tally>,
+    /// How the data of each came: its rhythm and its lag.
+    pub pulses: BTreeMap<(SmolStr, Stream), Pulse>,
+    /// Who is there: connections, subscriptions, and gaps that last. About a second old at most.
+    pub roll: Arc<Roll>,
 }
 
 /// One stream's part of it.

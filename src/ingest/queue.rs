@@ -125,7 +125,8 @@ impl Sender {
             | Event::Alive { .. }
             | Event::SessionClosed(_)
             | Event::Job(_)
-            | Event::Tick(_) => 0,
+            | Event::Tick(_)
+            | Event::ClockStepped(_) => 0,
         };
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.limit)
     }

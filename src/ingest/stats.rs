@@ -15,10 +15,11 @@ pub struct Stats {
     bytes: AtomicU64,
     unserved: AtomicU64,
     last_data_us: AtomicI64,
+    drift_us: AtomicI64,
 }
 
 /// The counters at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Snapshot {
     /// Connections that are open.
     pub sessions_up: u64,
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub unserved: u64,
     /// When the last data frame came; none where none came yet. Clock: ours.
     pub last_data: Option<Timestamp>,
+    /// How far the wall clock went beside the monotonic one since the start. Unit: microseconds.
+    pub drift_us: i64,
 }
 
 impl Stats {
@@ -48,6 +51,7 @@ impl Stats {
             bytes: self.bytes.load(Ordering::Relaxed),
             unserved: self.unserved.load(Ordering::Relaxed),
             last_data: (last_data != 0).then(|| Timestamp::from_micros(last_data)),
+            drift_us: self.drift_us.load(Ordering::Relaxed),
         }
     }
 
@@ -67,6 +71,10 @@ impl Stats {
         self.frames.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.last_data_us.fetch_max(at.micros(), Ordering::Relaxed);
+    }
+
+    pub(super) fn drifted(&self, us: i64) {
+        self.drift_us.store(us, Ordering::Relaxed);
     }
 
     pub(super) fn unserved(&self) {

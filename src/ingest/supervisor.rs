@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::drift::{Drift, tick};
 use super::feed::{Context, Feed, Numbers, Rotation};
 use super::listing::{Listing, ListingError, Requests, first_list};
 use super::plan::{Listed, PlanError, Selection, spread};
@@ -28,8 +28,6 @@ use crate::net::connect::Connector;
 use crate::net::http::Http;
 use crate::venue::Venue;
 
-/// How often the time is told.
-pub const TICK_EVERY: Duration = Duration::from_millis(25);
 /// How often the list of markets is asked for, where the configuration does not say.
 pub const POLL_EVERY: Duration = Duration::from_mins(1);
 /// How long the first list may take, all tries together, where the configuration does not say.
@@ -106,7 +104,8 @@ pub async fn run(
     let requests =
         Requests::open(setup.venue, &setup.rest_url, clock, &queue, numbers.next()).await?;
     let ticking = CancellationToken::new();
-    let ticks = tokio::spawn(tick(Arc::clone(&setup.clock), queue.clone(), ticking.clone()));
+    let drift = Drift::from_now(Arc::clone(&setup.clock), Arc::clone(&setup.stats));
+    let ticks = tokio::spawn(tick(drift, queue.clone(), ticking.clone()));
     let clock = Arc::clone(&setup.clock);
     // A child: what goes wrong in here ends this run, and not what else the caller stops by it.
     let stop = stop.child_token();
@@ -212,19 +211,6 @@ async fn poll(
     }
 }
 
-/// Tells the time until `done`. Leaves a tick out where the queue is full: the next one tells the time as well.
-pub async fn tick(clock: Arc<dyn Clock>, queue: Sender, done: CancellationToken) {
-    let mut every = tokio::time::interval(TICK_EVERY);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            () = done.cancelled() => return,
-            _ = every.tick() => {}
-        }
-        if queue.try_send(Event::Tick(clock.now())).is_err() {
-            return;
-        }
     }
 }
 

@@ -187,5 +187,6 @@ pub(crate) fn line(event: &Event) -> String {
         }
         Event::Job(job) => format!("{} {}", job.id, job.state),
         Event::Tick(_) => "tick".to_owned(),
+        Event::ClockStepped(step) => format!("the clock stepped by {} s", step.by_us / 1_000_000),
     }
 }

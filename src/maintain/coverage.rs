@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use super::proof::ledger::{Due, Lane, Ledger, fingerprint};
 use crate::model::condition::Condition;
 use crate::model::market::Market;
+use crate::model::span::Span;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 use crate::store::catalog::{Catalog, CatalogError, ConditionRow, CoveredHour, Filter};
@@ -98,6 +99,27 @@ pub fn calendar(
         }
     }
     Ok(days.into_values().collect())
+}
+
+/// Days whose hours are counted.
+pub const COUNTED_DAYS: u64 = 7;
+
+/// How many hours of trades of the last [`COUNTED_DAYS`] before `last` have each condition.
+///
+/// # Errors
+///
+/// When the catalog cannot be read.
+pub fn counts(catalog: &Catalog, last: Timestamp) -> Result<Vec<(Condition, usize)>, CatalogError> {
+    let from = last.before(Duration::from_hours(24 * COUNTED_DAYS)).hour();
+    let within = Span::new(from, last.after(Duration::from_micros(1)));
+    let hours = hours(catalog, &Filter { stream: Some(Stream::Trade), within, ..Filter::default() })?;
+    // The last trade before a subscription says nothing of its own hour.
+    let due: Vec<_> = hours
+        .iter()
+        .filter(|hour| hour.condition.is_bad() || !hour.held.covered.is_zero())
+        .collect();
+    let count = |condition| due.iter().filter(|hour| hour.condition == condition).count();
+    Ok(Condition::ALL.iter().map(|condition| (*condition, count(*condition))).collect())
 }
 
 fn read(catalog: &Catalog, filter: &Filter) -> Result<Vec<HeldHour>, CatalogError> {

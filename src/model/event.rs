@@ -61,6 +61,18 @@ pub enum Event {
     Job(Job),
     /// The clock says this.
     Tick(Timestamp),
+    /// The wall clock was set, or the machine slept: it went by so much that the monotonic clock
+    /// does not know of.
+    ClockStepped(ClockStep),
+}
+
+/// A step of the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockStep {
+    /// What the clock said after it.
+    pub at: Timestamp,
+    /// How far it went; back where it is below zero. Unit: microseconds.
+    pub by_us: i64,
 }
 
 /// A connection that came up.

@@ -121,6 +121,31 @@ pub fn held_by(data: &Path) -> io::Result<Option<String>> {
     }
 }
 
+/// Says where the process that owns the folder `data` can be asked, for whoever looks for it.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn announce(data: &Path, url: &str) -> io::Result<()> {
+    let mut lock = File::options().append(true).open(Paths::new(data).lock())?;
+    lock.write_all(format!("http {url}\n").as_bytes())
+}
+
+/// Where the process that owns the folder `data` can be asked; none where nobody owns it, or it
+/// answers nobody.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn announced(data: &Path) -> io::Result<Option<String>> {
+    if held_by(data)?.is_none() {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    File::open(Paths::new(data).lock())?.take(TEXT_LIMIT_BYTES).read_to_string(&mut text)?;
+    Ok(text.lines().filter_map(|line| line.strip_prefix("http ")).next_back().map(str::to_owned))
+}
+
 fn sign(lock: &mut File, now: Timestamp) -> io::Result<()> {
     let text = format!("pid {}\nsince {now}\n", std::process::id());
     lock.set_len(0)?;
@@ -190,7 +215,11 @@ mod tests {
             Folder::lock(&data, Timestamp::default()).expect("a dead holder holds nothing");
         assert_eq!(folder.paths(), &Paths::new(&data));
         assert!(held_by(&data).unwrap().is_some());
+        assert_eq!(announced(&data).unwrap(), None);
+        announce(&data, "http://127.0.0.1:9187").unwrap();
+        assert_eq!(announced(&data).unwrap().as_deref(), Some("http://127.0.0.1:9187"));
         drop(folder);
+        assert_eq!(announced(&data).unwrap(), None);
         assert_eq!(held_by(&data).unwrap(), None);
         assert_eq!(held_by(home.path()).unwrap(), None);
     }

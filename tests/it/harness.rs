@@ -227,8 +227,15 @@ impl Sim {
         Self { ws: address("ws"), rest: address("rest"), process }
     }
 
-    /// Starts `veritape record` from this venue into `data`.
+    /// Starts `veritape record` from this venue into `data`. Many of them run at a time: none has
+    /// a status page, unless the arguments ask for one.
     pub(crate) fn record(&self, data: &Path, arguments: &[&str]) -> Process {
+        let off = if arguments.contains(&"--http") { &[][..] } else { &["--http", "off"] };
+        self.record_as_usual(data, &[off, arguments].concat())
+    }
+
+    /// The same with the status page where it usually is.
+    pub(crate) fn record_as_usual(&self, data: &Path, arguments: &[&str]) -> Process {
         let mut command = veritape();
         command.args([
             "record",

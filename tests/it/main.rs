@@ -20,6 +20,8 @@ mod handover;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod ledger;
@@ -27,6 +29,7 @@ mod ledger;
 mod lines;
 #[cfg(test)]
 mod midnight;
+mod page;
 #[cfg(test)]
 mod readers;
 #[cfg(test)]

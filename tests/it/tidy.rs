@@ -8,8 +8,8 @@ use crate::harness::root;
 use crate::source::{Source, check, folders, has_ending, program, sources};
 
 /// The layers, lowest first. A file uses its own and lower ones only.
-const LAYERS: [&str; 9] =
-    ["model", "venue", "store", "net", "ingest", "backfill", "maintain", "sim", "cli"];
+const LAYERS: [&str; 10] =
+    ["model", "venue", "store", "net", "ingest", "backfill", "maintain", "serve", "sim", "cli"];
 
 /// Lines that a file of `src/` may have.
 const LINES: usize = 400;

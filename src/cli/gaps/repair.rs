@@ -17,7 +17,7 @@ use crate::cli::signals::Signals;
 use crate::cli::{Failure, Outcome, VenueArgs, output, status};
 use crate::ingest::feed::Numbers;
 use crate::ingest::progress::Progress;
-use crate::ingest::supervisor;
+use crate::ingest::drift::{self, Drift};
 use crate::ingest::writer::{Writer, WriterError};
 use crate::model::gap::{Gap, GapState};
 use crate::net::clock::{Clock, SystemClock};
@@ -93,7 +93,7 @@ async fn mend(config: &Config) -> Result<Option<run::Progress>, Failure> {
         settle: config.settle.0,
     };
     let ticking = CancellationToken::new();
-    let ticks = tokio::spawn(supervisor::tick(clock, queue, ticking.clone()));
+    let ticks = tokio::spawn(drift::tick(Drift::of(clock), queue, ticking.clone()));
     let (progress, watched) = watch::channel(run::Progress::default());
     let work = async {
         let repaired = repair::all(setup, progress, stop.clone()).await;

@@ -241,7 +241,7 @@ async fn time_is_told_and_left_out_where_there_is_no_room() {
     let (sender, mut events) = queue(QueueLimits { events: 2, bytes: 1 });
     let done = CancellationToken::new();
     tokio::time::pause();
-    let ticks = tokio::spawn(tick(clock, sender, done.clone()));
+    let ticks = tokio::spawn(tick(Drift::from_now(clock, Arc::default()), sender, done.clone()));
     tokio::time::sleep(Duration::from_secs(1)).await;
     done.cancel();
     ticks.await.unwrap();

@@ -40,7 +40,7 @@ use self::trouble::Trouble;
 use super::buffers::SealRule;
 use super::intake::Intake;
 use super::jobs::{Told, page_of};
-use super::presence::Presence;
+use super::presence::{Presence, Roll};
 use super::progress::Progress;
 use super::queue::{Gauge, Receiver};
 use crate::model::event::Event;
@@ -59,6 +59,11 @@ const BATCH: usize = 1_024;
 
 /// How often candles are looked through for those that are over, and progress is told.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A tick that is so much before the writer's time tells that the clock was set back.
+const SET_BACK: Duration = Duration::from_secs(1);
+/// How often it is told who is there.
+const ROLL_EVERY: Duration = Duration::from_secs(1);
 
 /// How the writer works.
 #[derive(Debug, Clone)]
@@ -173,6 +178,8 @@ pub struct Writer {
     now: Timestamp,
     /// When candles were last looked through, and progress told.
     looked: Timestamp,
+    /// When it was last told who is there.
+    rolled: Timestamp,
     /// The day whose raw frames are being kept.
     raw_day: Option<NaiveDate>,
     /// When the oldest frame arrived that the journal has not synced.
@@ -272,9 +279,23 @@ impl Writer {
                 self.presence.closed(&event);
             }
             Event::Job(job) => self.intake.jobs.take(job, self.now),
-            Event::Tick(at) => self.reach(at),
+            Event::Tick(at) => self.tick(at)?,
+            Event::ClockStepped(step) => self.pending.clock_steps.push(step),
         }
         Ok(())
+    }
+
+    /// Every frame before a tick in the queue was read before it. One that came from later was
+    /// stamped by a clock that has been set back since: then time goes on from here, and what was
+    /// to be done after some time is done now.
+    fn tick(&mut self, at: Timestamp) -> Result<(), WriterError> {
+        if self.now.since(at) < SET_BACK {
+            self.reach(at);
+            return Ok(());
+        }
+        (self.now, self.looked, self.rolled) = (at, at, at);
+        self.persist(Self::finish_seal)?;
+        self.persist(Self::begin_seal)
     }
 
     fn reach(&mut self, at: Timestamp) {
@@ -326,7 +347,10 @@ impl Writer {
         if self.seal_is_due() {
             self.persist(Self::finish_seal)?;
             self.persist(Self::begin_seal)?;
-        } else if self.presence.has_news() || self.intake.jobs.has_news() {
+        } else if self.presence.has_news()
+            || self.intake.jobs.has_news()
+            || !self.pending.clock_steps.is_empty()
+        {
             self.persist(Self::tell_presence)?;
         }
         Ok(())
@@ -373,8 +397,24 @@ impl Writer {
         self.told.at = self.now;
         self.told.unread = self.intake.unread_frames;
         self.told.streams.clone_from(&self.intake.tallies);
+        self.told.pulses.clone_from(&self.intake.pulses);
+        if self.now.since(self.rolled) >= ROLL_EVERY {
+            self.rolled = self.now;
+            self.told.roll = Arc::new(self.roll());
+        }
         self.told.waiting_rows = self.intake.buffers.rows();
         self.told.waiting_bytes = self.intake.buffers.weight();
         self.progress.send_replace(self.told.clone());
+    }
+
+    /// Who is there now.
+    fn roll(&self) -> Roll {
+        let mut roll = self.presence.roll();
+        for one in &mut roll.connections {
+            if let Some(tally) = self.intake.sessions.get(&one.row.id) {
+                one.row.tally = *tally;
+            }
+        }
+        roll
     }
 }

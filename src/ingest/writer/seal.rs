@@ -8,8 +8,9 @@
 use super::sealer::{BASES_AT_ONCE, Job, Outcome, PartJob, Sealed};
 use super::{Writer, WriterError};
 use crate::ingest::buffers::{Part, PartKey};
+use crate::ingest::pulse::Bucket;
 use crate::ingest::settle::Doubts;
-use crate::store::catalog::{Carry, Change, Retired};
+use crate::store::catalog::{Carry, Change, HourLags, LagRows, Retired};
 use crate::store::segment::Segment;
 
 /// How far a seal is.
@@ -164,6 +165,7 @@ impl Writer {
         Change {
             at: self.now,
             next_frame: Some(self.next_frame),
+            lags: self.lags(),
             carries: carries.collect(),
             instruments: self.intake.instruments.drain(),
             gaps: lost.into_iter().map(|gap| self.presence.lost(gap)).collect(),
@@ -180,6 +182,24 @@ impl Writer {
         };
         let parts = self.intake.buffers.parts.iter();
         Ok(parts.map(one).collect::<Result<_, _>>()?)
+    }
+
+    /// The lags of the hours since the last seal.
+    fn lags(&mut self) -> Vec<HourLags> {
+        let mut lags = Vec::new();
+        for ((venue, stream), pulse) in &mut self.intake.pulses {
+            for (hour, lag) in pulse.drain_hours() {
+                let buckets = lag.buckets().filter(|(_, bucket)| bucket.count > 0);
+                let row = |(upto_us, bucket): (Option<u64>, Bucket)| LagRows {
+                    upto_us,
+                    records: bucket.count,
+                    max_us: bucket.max_us,
+                };
+                let (venue, stream) = (venue.clone(), *stream);
+                lags.push(HourLags { venue, stream, hour, buckets: buckets.map(row).collect() });
+            }
+        }
+        lags
     }
 
     /// Clears away what the publication made superfluous. What cannot be removed now is removed at

@@ -81,6 +81,7 @@ impl Writer {
             pending: Change::default(),
             trouble: Trouble::default(),
             looked: Timestamp::MIN,
+            rolled: Timestamp::MIN,
             raw_day: None,
             unsynced_since: None,
             told: Progress::default(),

@@ -4,7 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params}
 
 use super::jobs::put_job;
 use super::retirement;
-use super::rows::{Carry, HourRows, InstrumentRow, LiveSpan, Recount, Retirement, SessionRow};
+use super::rows::{
+    Carry, HourLags, HourRows, InstrumentRow, LiveSpan, Recount, Retirement, SessionRow,
+};
+use crate::model::event::ClockStep;
 use crate::model::gap::Gap;
 use crate::model::job::Job;
 use crate::model::market::Market;
@@ -36,6 +39,8 @@ pub struct Change {
     pub hours: Vec<HourRows>,
     /// Rows that had been counted and are no more, because they were there twice.
     pub uncounted: Vec<HourRows>,
+    /// Lags of live messages; added to those known of the hour.
+    pub lags: Vec<HourLags>,
     /// Sessions, whole: what is known of one is replaced. One that is closed closes its live
     /// spans.
     pub sessions: Vec<SessionRow>,
@@ -49,6 +54,8 @@ pub struct Change {
     pub instruments: Vec<InstrumentRow>,
     /// Merge state; what is known is replaced, an empty state removed.
     pub carries: Vec<Carry>,
+    /// Steps of the wall clock.
+    pub clock_steps: Vec<ClockStep>,
     /// From now on every frame below it is in published files or in `carries`.
     pub next_frame: Option<u64>,
     /// What a start recovered, as JSON.
@@ -109,6 +116,9 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     for hour in &change.uncounted {
         take_from_hour(tx, hour)?;
     }
+    for lags in &change.lags {
+        add_lags(tx, lags)?;
+    }
     for (id, gap) in &change.gaps {
         put_gap(tx, *id, gap)?;
     }
@@ -120,6 +130,10 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     }
     for carry in &change.carries {
         put_carry(tx, carry)?;
+    }
+    for ClockStep { at, by_us } in &change.clock_steps {
+        let sql = "INSERT INTO clock_steps (at, by_us) VALUES (?1, ?2)";
+        tx.prepare_cached(sql)?.execute(params![at, by_us])?;
     }
     if let Some(next) = change.next_frame {
         advance(tx, "next_frame", next)?;
@@ -263,6 +277,20 @@ fn take_from_hour(tx: &Connection, hour: &HourRows) -> Result<(), Refusal> {
     let sql = "DELETE FROM hours
         WHERE venue = ?1 AND stream = ?2 AND market = ?3 AND hour = ?4 AND rows = 0";
     tx.prepare_cached(sql)?.execute(params![venue.as_str(), stream, market, hour])?;
+    Ok(())
+}
+
+fn add_lags(tx: &Connection, lags: &HourLags) -> Result<(), Refusal> {
+    let sql = "INSERT INTO lags (venue, stream, hour, upto_us, records, max_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (venue, stream, hour, upto_us) DO UPDATE SET records = records + excluded.records,
+            max_us = max(max_us, excluded.max_us)";
+    let HourLags { venue, stream, hour, buckets } = lags;
+    let mut sql = tx.prepare_cached(sql)?;
+    for one in buckets {
+        let upto = one.upto_us.map_or(i64::MAX, |us| i64::try_from(us).unwrap_or(i64::MAX));
+        let max = i64::try_from(one.max_us).unwrap_or(i64::MAX);
+        sql.execute(params![venue.as_str(), stream, hour, upto, one.records, max])?;
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod coverage;
 mod jobs;
 mod migrate;
 mod read;
+mod recent;
 mod retirement;
 mod rows;
 mod start;
@@ -30,8 +31,10 @@ pub use self::change::Change;
 pub use self::conditions::ConditionRow;
 pub use self::coverage::{CoveredHour, Subject};
 pub use self::read::{Filter, Retired, StreamSummary};
+pub use self::recent::GapCounts;
 pub use self::rows::{
-    Carry, HourRows, InstrumentRow, LiveSpan, Recount, Retirement, SessionRow, SessionTally,
+    Carry, HourLags, HourRows, InstrumentRow, LagRows, LiveSpan, Recount, Retirement, SessionRow,
+    SessionTally,
 };
 pub use self::start::{Proven, Start};
 

@@ -47,6 +47,30 @@ pub struct Retirement {
     pub at: Timestamp,
 }
 
+/// How long the live messages of one stream were on their way, in one hour of arrival.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HourLags {
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// The stream.
+    pub stream: Stream,
+    /// The hour's first instant. Clock: ours.
+    pub hour: Timestamp,
+    /// The buckets that are not empty.
+    pub buckets: Vec<LagRows>,
+}
+
+/// One bucket of lags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LagRows {
+    /// Its upper bound, inclusive; the last has none. Unit: microseconds.
+    pub upto_us: Option<u64>,
+    /// How many more there are than before.
+    pub records: u64,
+    /// The greatest of them. Unit: microseconds.
+    pub max_us: u64,
+}
+
 /// All rows of one stream in some hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recount {

@@ -134,6 +134,27 @@ CREATE TABLE conditions (
     PRIMARY KEY (venue, stream, market, hour)
 ) STRICT, WITHOUT ROWID;
 
+-- How long live messages were on their way, from the venue's clock to ours, by the hour of their
+-- arrival: how many took more than the bound of the bucket below and at most `upto_us`
+-- (9223372036854775807: no bound), and the greatest of them.
+CREATE TABLE lags (
+    venue   TEXT    NOT NULL,
+    stream  TEXT    NOT NULL,
+    hour    INTEGER NOT NULL,                -- its first instant
+    upto_us INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    max_us  INTEGER NOT NULL,
+    PRIMARY KEY (venue, stream, hour, upto_us)
+) STRICT, WITHOUT ROWID;
+
+-- Steps of the machine's wall clock, which stamps ts_recv: what it said after each, and how far it
+-- went beside the monotonic clock (back where it is below 0).
+CREATE TABLE clock_steps (
+    id    INTEGER PRIMARY KEY,
+    at    INTEGER NOT NULL,
+    by_us INTEGER NOT NULL
+) STRICT;
+
 -- What is missing, why, and what became of it. `market` is NULL where all of them are meant,
 -- `to_us` while it lasts.
 CREATE TABLE gaps (

@@ -188,6 +188,7 @@ fn a_connection_that_dies_while_the_disk_is_slow_died_of_the_disk() {
     let clock = Arc::new(SystemClock::new());
     let mut writer =
         Writer::start(folder.path(), Arc::clone(&fs), clock.clone(), options()).expect("starts");
+    writer.now = Timestamp::MIN;
     for event in [opened(0, 1), served(1, 1), trade(1, 1, 1), Event::Tick(at(2))] {
         writer.take(event).expect("taken");
     }

@@ -1,6 +1,8 @@
 //! Untroubled runs on a real folder.
 
 use super::*;
+use crate::model::event::ClockStep;
+use crate::store::catalog::LagRows;
 
 #[test]
 fn what_comes_twice_is_one_row_in_and_over_runs() {
@@ -74,4 +76,59 @@ fn which_line_was_first_is_counted() {
         .map(|tally| [tally.records, tally.duplicates, tally.led, tally.lead_us])
         .collect();
     assert_eq!(tallies, [[4, 2, 1, 2_000_000], [2, 1, 1, 1_000_000]]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fs = real();
+    let mut writer = start(folder.path(), &fs).expect("starts");
+    let stepped = ClockStep { at: at(500), by_us: -4_500_000_000 };
+    let events = [
+        opened(5_000, 1),
+        served(5_001, 1),
+        trade(5_001, 1, 7),
+        Event::Tick(at(5_002)),
+        Event::ClockStepped(stepped),
+        Event::Tick(at(500)),
+        trade(501, 1, 8),
+        Event::Tick(at(502)),
+    ];
+    for event in events {
+        writer.take(event).expect("takes it");
+        writer.catch_up().expect("does what is due");
+    }
+    // It tells of itself again, and did not wait for 4,500 s to make its file.
+    assert_eq!(writer.progress().borrow().at, at(502));
+    writer.finish_seal().expect("seals");
+    assert_eq!(column(folder.path(), &fs, Stream::Trade, "id"), ["7"]);
+    writer.end().expect("ends");
+    assert_eq!(column(folder.path(), &fs, Stream::Trade, "id"), ["7", "8"]);
+    let catalog = Catalog::of_folder(folder.path()).expect("a catalog");
+    assert_eq!(catalog.clock_steps(10).expect("steps"), [stepped]);
+}
+
+#[test]
+fn lags_are_kept_by_hour_and_add_up_over_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fs = real();
+    let late = |second: i64, id: i64, ms: i64| {
+        let sent = at(second).micros() / 1_000 - ms;
+        frame(
+            second,
+            1,
+            &json!({"ty": "trade", "cd": "KRW-BTC", "tms": sent, "ttms": sent, "tp": 5.0,
+                "tv": 0.5, "ab": "BID", "pcp": 4.0, "c": "RISE", "cp": 1.0, "sid": id,
+                "st": "REALTIME"}),
+        )
+    };
+    let first = [late(10, 1, 40), late(11, 2, 45), late(3_601, 3, 90_000)];
+    play(start(folder.path(), &fs).expect("starts"), first).expect("plays");
+    let second = [late(20, 4, 48)];
+    play(start(folder.path(), &fs).expect("starts"), second).expect("plays");
+    let catalog = Catalog::of_folder(folder.path()).expect("a catalog");
+    let lags = |second| catalog.lags(VENUE, Stream::Trade, at(second).hour()).expect("lags");
+    let row = |upto_us, records, max_us| LagRows { upto_us, records, max_us };
+    assert_eq!(lags(10), [row(Some(50_000), 3, 48_000)]);
+    assert_eq!(lags(3_601), [row(None, 1, 90_000_000)]);
 }
