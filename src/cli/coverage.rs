@@ -79,7 +79,7 @@ fn list(
         output::json(&json!({ "coverage": hours }))?;
         return Ok(());
     }
-    let head = [
+    let columns = [
         ("stream", Align::Left),
         ("market", Align::Left),
         ("hour", Align::Left),
@@ -98,7 +98,7 @@ fn list(
             word(hour).to_owned(),
         ]
     });
-    output::table(&head, lines.collect(), "nothing is held")?;
+    output::table(&columns, lines.collect(), "nothing is held")?;
     Ok(())
 }
 

@@ -55,6 +55,15 @@ impl Settled {
     }
 }
 
+/// The times that files may have which hold doubtful rows of `part`; none where it has no such row.
+/// Cheap: it is asked while frames wait.
+#[must_use]
+pub fn ends(part: &Part) -> Option<Ends<Timestamp>> {
+    let times = || part.doubtful.iter().map(|(_, at)| *at);
+    let (min, max) = (times().min()?, times().max()?);
+    Some(Ends { min: min.before(SLACK), max: max.after(SLACK) })
+}
+
 /// The doubtful rows of a part, while files are looked through.
 #[derive(Debug)]
 pub struct Doubts<'a> {
@@ -109,13 +118,6 @@ impl<'a> Doubts<'a> {
     #[must_use]
     pub const fn extent(&self) -> Extent {
         self.extent
-    }
-
-    /// The times of the doubtful rows; none where there is no such row.
-    #[must_use]
-    pub fn ends(&self) -> Option<Ends<Timestamp>> {
-        let (min, max) = (self.times.first()?, self.times.last()?);
-        Some(Ends { min: min.before(SLACK), max: max.after(SLACK) })
     }
 
     /// Whether a file with rows of these times may hold any of them.

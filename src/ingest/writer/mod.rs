@@ -305,18 +305,17 @@ impl Writer {
     /// Journals a frame, then reads it.
     fn take_frame(&mut self, mut frame: Frame) -> Result<(), WriterError> {
         self.reach(frame.ts_recv);
-        if let Some(job) = page_of(&frame) {
-            self.page_waits = true;
-            // A start has to know the job of every page that it finds.
-            if self.intake.jobs.is_unknown(job) {
-                self.persist(Self::tell_presence)?;
-            }
+        let job = page_of(&frame);
+        // A start has to know the job of every page that it finds.
+        if job.is_some_and(|job| self.intake.jobs.is_unknown(job)) {
+            self.persist(Self::tell_presence)?;
         }
         frame.sequence = self.next_frame;
         if self.journal.sync_due() {
             self.persist(Self::sync)?;
         }
         self.journal.append(&frame)?;
+        self.page_waits |= job.is_some();
         self.next_frame += 1;
         self.unsynced_since.get_or_insert(frame.ts_recv);
         self.told.frames += 1;

@@ -9,7 +9,7 @@ use super::sealer::{BASES_AT_ONCE, Job, Outcome, PartJob, Sealed};
 use super::{Writer, WriterError};
 use crate::ingest::buffers::{Part, PartKey};
 use crate::ingest::pulse::Bucket;
-use crate::ingest::settle::Doubts;
+use crate::ingest::settle;
 use crate::store::catalog::{Carry, Change, HourLags, LagRows, Retired};
 use crate::store::segment::Segment;
 
@@ -176,7 +176,7 @@ impl Writer {
 
     /// For each part that waits, the published files that may hold rows of it.
     fn covering(&self) -> Result<Vec<Vec<Segment>>, WriterError> {
-        let one = |(key, part): (&PartKey, &Part)| match Doubts::new(key.stream, part).ends() {
+        let one = |(key, part): (&PartKey, &Part)| match settle::ends(part) {
             Some(ends) => self.catalog.covering(&key.venue, key.stream, ends.min, ends.max),
             None => Ok(Vec::new()),
         };
