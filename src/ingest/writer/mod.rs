@@ -307,10 +307,13 @@ impl Writer {
         if due || self.page_waits {
             self.persist(Self::sync)?;
         }
+        let mut jobs_have_news = false;
         if self.now.since(self.looked) >= LOOK_EVERY {
             self.looked = self.now;
             self.ripen(false);
             self.show();
+            // Not for each change of each of many jobs: frames would wait for the disk.
+            jobs_have_news = self.intake.jobs.has_news();
         }
         if !matches!(self.sealing, Sealing::Idle) {
             self.persist(Self::poll_seal)?;
@@ -318,7 +321,7 @@ impl Writer {
         if self.seal_is_due() {
             self.persist(Self::finish_seal)?;
             self.persist(Self::begin_seal)?;
-        } else if self.presence.has_news() || self.intake.jobs.has_news() {
+        } else if self.presence.has_news() || jobs_have_news {
             self.persist(Self::tell_presence)?;
         }
         Ok(())
