@@ -88,10 +88,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let setup =
         Setup { venue, rest_url, http, clock: Arc::clone(&clock), queue: sender, told, effort };
     run(setup, handed, progress, CancellationToken::new()).await?;
-    let asked = (clock.monotonic() - started).as_secs_f64();
+    let asked = clock.monotonic().saturating_sub(started).as_secs_f64();
     let written = tokio::task::spawn_blocking(move || writing.join()).await?;
     let written = written.map_err(|_| "the writer panicked")??;
-    let whole = (clock.monotonic() - started).as_secs_f64();
+    let whole = clock.monotonic().saturating_sub(started).as_secs_f64();
 
     let done = watched.borrow().clone();
     let number = |n: u64| u32::try_from(n).map_or(0.0, f64::from);

@@ -129,12 +129,12 @@ fn two_weeks_of_minutes_are_had_at_the_rate_and_never_above_it() {
 #[test]
 fn a_kill_costs_no_row_and_at_most_the_pages_on_their_way() {
     let Some(python) = Python::find() else { return };
-    let seed = env::var("VERITAPE_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(5);
+    let dice = env::var("VERITAPE_TEST_SEED").ok().and_then(|dice| dice.parse().ok()).unwrap_or(5);
     let past = Past::of(&["--markets", "3", "--rate", "20", "--seed", "15"], "");
     let (mut moments, mut last) = (Vec::new(), Vec::new());
     for nth in 0..10_u64 {
         // A call begins to ask with the next second.
-        let moment = 100 + xxh3_64_with_seed(&nth.to_le_bytes(), seed) % 1_800;
+        let moment = 100 + xxh3_64_with_seed(&nth.to_le_bytes(), dice) % 1_800;
         let asking = past.ask(21 * DAY, &MINUTES);
         // The moment is what is tried here; nothing waits for it.
         thread::sleep(Duration::from_millis(moment));
@@ -144,7 +144,7 @@ fn a_kill_costs_no_row_and_at_most_the_pages_on_their_way() {
         moments.push(moment);
         last.push(past.calls().len());
     }
-    println!("seed {seed}, killed after {moments:?} ms, {last:?} calls");
+    println!("seed {dice}, killed after {moments:?} ms, {last:?} calls");
     summary(&past.ask(21 * DAY, &MINUTES).wait(SOON * 2), 0);
     let calls = past.calls();
     let mut seen: HashMap<&str, usize> = HashMap::new();
@@ -285,7 +285,8 @@ fn what_is_interrupted_goes_on_and_what_is_cancelled_does_not() {
     jobs_of(&["cancel", "999"], 2, "there is no job 999");
     let state = |id: &str| {
         let jobs = past.jobs();
-        jobs.iter().find(|job| job["id"].to_string() == id).unwrap()["state"].clone()
+        let job = jobs.iter().find(|job| job["id"].as_i64() == id.parse().ok());
+        job.expect("the job is listed")["state"].clone()
     };
     assert_eq!(state(&id), "cancelled");
     // Without arguments it goes on with all that is left.
