@@ -332,10 +332,13 @@ impl Writer {
         if due || self.page_waits {
             self.persist(Self::sync)?;
         }
+        let mut jobs_have_news = false;
         if self.now.since(self.looked) >= LOOK_EVERY {
             self.looked = self.now;
             self.ripen(false);
             self.show();
+            // Not for each change of each of many jobs: frames would wait for the disk.
+            jobs_have_news = self.intake.jobs.has_news();
         }
         if !matches!(self.sealing, Sealing::Idle) {
             self.persist(Self::poll_seal)?;
@@ -347,7 +350,7 @@ impl Writer {
             self.persist(Self::finish_seal)?;
             self.persist(Self::begin_seal)?;
         } else if self.presence.has_news()
-            || self.intake.jobs.has_news()
+            || jobs_have_news
             || !self.pending.clock_steps.is_empty()
         {
             self.persist(Self::tell_presence)?;

@@ -248,7 +248,10 @@ fn a_page_is_told_once_it_is_durable_and_an_end_once_its_rows_can_be_read() {
         jobs.first().map(|job| (job.state, job.rows))
     };
     let step = |writer: &mut Writer, event| {
-        writer.take(event).expect("taken");
+        let later = writer.now.max(at(9_000)).after(LOOK_EVERY);
+        for event in [event, Event::Tick(later)] {
+            writer.take(event).expect("taken");
+        }
         writer.catch_up().expect("caught up");
         let told = told.borrow().get(&JOB).copied().unwrap_or_default();
         (told.pages, told.over, state(writer))
