@@ -60,8 +60,10 @@ fn as_it_lies(config: &Config, recording: bool) -> Result<Value, Failure> {
     let catalog = open(config)?;
     let last = catalog.summary()?.iter().map(|holding| holding.last_event).max();
     let counts = coverage::counts(&catalog, last.unwrap_or_default())?;
-    let hours: serde_json::Map<String, Value> =
-        counts.into_iter().map(|(condition, hours)| (condition.to_string(), hours.into())).collect();
+    let hours: serde_json::Map<String, Value> = counts
+        .into_iter()
+        .map(|(condition, hours)| (condition.to_string(), hours.into()))
+        .collect();
     let mut document = serve::status::held(&catalog, &config.data, recording)?;
     if let Some(document) = document.as_object_mut() {
         document.insert("hours".to_owned(), hours.into());

@@ -68,7 +68,8 @@ pub(super) fn screen(document: &Value) -> String {
     if let Some(hours) = document.get("hours").and_then(Value::as_object) {
         let hours: Vec<String> =
             hours.iter().map(|(condition, count)| format!("{count} {condition}")).collect();
-        parts.push(format!("hours of trades in the last {COUNTED_DAYS} days: {}", hours.join(", ")));
+        parts
+            .push(format!("hours of trades in the last {COUNTED_DAYS} days: {}", hours.join(", ")));
     }
     parts.join("\n")
 }

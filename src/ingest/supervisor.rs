@@ -18,7 +18,6 @@ use super::listing::{Listing, ListingError, Requests, first_list};
 use super::plan::{Listed, PlanError, Selection, spread};
 use super::queue::{NoWriter, Sender};
 use super::stats::Stats;
-use crate::model::event::Event;
 use crate::model::frame::Origin;
 use crate::model::market::Market;
 use crate::model::subscription::Subscription;
@@ -208,9 +207,6 @@ async fn poll(
             Err(ListingError::NoWriter(error)) => return Err(error),
             Err(error) => tracing::warn!("the list of markets was not had: {error}"),
         }
-    }
-}
-
     }
 }
 

@@ -112,7 +112,8 @@ pub const COUNTED_DAYS: u64 = 7;
 pub fn counts(catalog: &Catalog, last: Timestamp) -> Result<Vec<(Condition, usize)>, CatalogError> {
     let from = last.before(Duration::from_hours(24 * COUNTED_DAYS)).hour();
     let within = Span::new(from, last.after(Duration::from_micros(1)));
-    let hours = hours(catalog, &Filter { stream: Some(Stream::Trade), within, ..Filter::default() })?;
+    let hours =
+        hours(catalog, &Filter { stream: Some(Stream::Trade), within, ..Filter::default() })?;
     // The last trade before a subscription says nothing of its own hour.
     let due: Vec<_> = hours
         .iter()

@@ -241,7 +241,7 @@ pub(super) fn markets(catalog: &Catalog) -> Result<Value, ArchiveError> {
         if matches!(held.stream, Stream::Instrument | Stream::Unread | Stream::Ticker) {
             continue;
         }
-        for market in catalog.markets(&held.venue, held.stream, limit)? {
+        for market in catalog.markets_of(&held.venue, held.stream, limit)? {
             let streams = found.entry((held.venue.to_string(), market)).or_default();
             streams.push(held.stream.name());
         }

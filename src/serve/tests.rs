@@ -78,6 +78,7 @@ fn shared(data: &Path, markets: usize) -> Arc<Shared> {
         cause: GapCause::Disconnect,
         state: GapState::Open,
         rows_repaired: 0,
+        source: None,
         detail: String::new(),
     };
     let step = ClockStep { at: Timestamp::from_millis(1_000), by_us: -1_500_000 };

@@ -110,7 +110,8 @@ async fn writer(
                 | Event::Unserved { .. }
                 | Event::Alive { .. }
                 | Event::SessionClosed(_)
-                | Event::Tick(_) => panic!("{event:?}"),
+                | Event::Tick(_)
+                | Event::ClockStepped(_) => panic!("{event:?}"),
             };
             told.send_modify(|told| {
                 Arc::make_mut(told).entry(id).or_default();

@@ -349,9 +349,7 @@ impl Writer {
         if self.seal_is_due() {
             self.persist(Self::finish_seal)?;
             self.persist(Self::begin_seal)?;
-        } else if self.presence.has_news()
-            || jobs_have_news
-            || !self.pending.clock_steps.is_empty()
+        } else if self.presence.has_news() || jobs_have_news || !self.pending.clock_steps.is_empty()
         {
             self.persist(Self::tell_presence)?;
         }

@@ -89,6 +89,7 @@ impl World {
             cause: GapCause::Disconnect,
             state: GapState::Open,
             rows_repaired: 0,
+            source: None,
             detail: "it ended".to_owned(),
         };
         let attendance = self.roll.streams.entry(("v".into(), stream)).or_default();

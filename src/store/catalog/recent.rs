@@ -95,7 +95,7 @@ impl Catalog {
     /// # Errors
     ///
     /// When SQLite says no.
-    pub fn markets(
+    pub fn markets_of(
         &self,
         venue: &str,
         stream: Stream,
