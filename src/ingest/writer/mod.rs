@@ -17,6 +17,7 @@
 //! The writer ends when all senders of its queue are gone.
 
 mod desk;
+mod error;
 mod gaps;
 mod raw;
 mod seal;
@@ -34,6 +35,7 @@ use tokio::sync::watch;
 
 use self::desk::Counter;
 pub use self::desk::{Desk, DeskError};
+pub use self::error::WriterError;
 use self::seal::Sealing;
 use self::sealer::Sealer;
 use self::trouble::Trouble;
@@ -47,12 +49,10 @@ use crate::model::event::Event;
 use crate::model::frame::Frame;
 use crate::model::time::Timestamp;
 use crate::net::clock::Clock;
-use crate::store::catalog::{Catalog, CatalogError, Change};
-use crate::store::folder::{Folder, FolderError};
+use crate::store::catalog::{Catalog, Change};
+use crate::store::folder::Folder;
 use crate::store::fs::Fs;
-use crate::store::journal::{Journal, JournalError, Keep, Options as JournalOptions};
-use crate::store::segment::SegmentError;
-use crate::store::sweep::SweepError;
+use crate::store::journal::{Journal, Keep, Options as JournalOptions};
 
 /// Events that are taken from the queue at once.
 const BATCH: usize = 1_024;
@@ -99,59 +99,6 @@ impl Default for WriterOptions {
             retry_every: Duration::from_millis(500),
         }
     }
-}
-
-/// Why the writer gave up.
-#[derive(Debug, thiserror::Error)]
-pub enum WriterError {
-    /// The data folder cannot be had.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// What an earlier run left cannot be cleared.
-    #[error(transparent)]
-    Sweep(#[from] SweepError),
-    /// The journal failed.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The catalog failed.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-    /// A file could not be written.
-    #[error(transparent)]
-    Segment(#[from] SegmentError),
-    /// The state that an earlier run left cannot be read.
-    #[error(
-        "the catalog's merge state of {lane} cannot be read ({error}); it was made by another \
-         version: record into a new folder"
-    )]
-    State {
-        /// Which lane.
-        lane: String,
-        /// Why.
-        error: serde_json::Error,
-    },
-    /// The thread that writes files could not be started.
-    #[error("cannot start a thread: {0}; is a limit on processes or memory too low?")]
-    Thread(std::io::Error),
-    /// The disk took nothing for too long.
-    #[error(
-        "the disk of {folder} took nothing for {grace:?}: {error}. About {needed} bytes wait and \
-         {free} are free: {advice} and start again; nothing that was promised is lost"
-    )]
-    Disk {
-        /// The data folder.
-        folder: String,
-        /// How long it was tried.
-        grace: Duration,
-        /// What the disk said last.
-        error: Box<WriterError>,
-        /// Bytes that wait to be written, roughly.
-        needed: usize,
-        /// Bytes that are free, in words.
-        free: String,
-        /// What to do.
-        advice: String,
-    },
 }
 
 /// The writer.
