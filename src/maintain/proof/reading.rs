@@ -1,6 +1,6 @@
 //! The rows for the proof: one venue and day at a time, some markets at once.
 //!
-//! Memory: a few words for each row of [`ROWS_AT_ONCE`] (or of the busiest market, where that has
+//! Memory: a few words for each row of `ROWS_AT_ONCE` (or of the busiest market, where that has
 //! more). A compacted file is read for its row groups of these markets only.
 
 use std::collections::{BTreeMap, BTreeSet};
