@@ -124,10 +124,18 @@ class Recording:
 
     def values(self):
         self.figures["recorded"] = len(self.trades)
+        first = min(told["ts_ms"] for told in self.ledger.values())
+        last = max(told["ts_ms"] for told in self.ledger.values())
         for row in self.trades:
             told = self.ledger.get((row["market"], row["id"]))
             if told is None:
-                yield f"trade {row['market']} {row['id']} is not in the ledger"
+                # REST knows the venue's past as well, and what is told only after its end.
+                ago, on = row["ts_event"] // 1000 - first, row["ts_event"] // 1000 - last
+                if row["source"] != "rest" or (ago >= 0 and on <= 0):
+                    where = f"{ago} ms after its first, {-on} ms before its last"
+                    yield f"trade {row['market']} {row['id']} is not in the ledger: {where}"
+                else:
+                    self.figures["before_the_ledger" if ago < 0 else "after_the_ledger"] += 1
                 continue
             want = (told["ts_ms"] * 1000, float(told["price"]), float(told["size"]), told["side"])
             have = (row["ts_event"], row["price"], row["size"], row["side"])
