@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::config::{Config, HttpAddress};
-use super::{Common, Failure, Outcome, output, record, status};
+use super::{Common, Failure, Outcome, output, record, status, status_watch};
 use crate::net::clock::{Clock, SystemClock};
+use crate::serve;
 use crate::sim::{Options, Sim};
 
 /// Where a demo goes when no folder is named: never among what was really recorded.
@@ -63,8 +64,8 @@ pub(super) fn run(
     if common.json {
         return status::at_rest(&config, true);
     }
-    let holdings = status::open(&config)?.summary()?;
-    status::show(&holdings)?;
+    let held = serve::status::held(&status::open(&config)?, &config.data, false)?;
+    output::data(&status_watch::holdings(&held))?;
     output::data(&queries(&config.data.display().to_string()))?;
     Ok(outcome)
 }

@@ -10,12 +10,12 @@ use clap::Args;
 use serde_json::Value;
 
 use super::config::{Config, Secret};
-use super::output::{self, Align};
+use super::output;
 use super::{Failure, Outcome, record, status_watch};
 use crate::maintain::coverage;
 use crate::model::gap::Gap;
 use crate::serve;
-use crate::store::catalog::{Catalog, Filter, StreamSummary};
+use crate::store::catalog::{Catalog, Filter};
 use crate::store::folder;
 
 /// How long a recorder may take to answer.
@@ -127,32 +127,4 @@ pub(super) fn open(config: &Config) -> Result<Catalog, Failure> {
 /// Every gap, in the order in which they were found.
 pub(super) fn gaps(catalog: &Catalog) -> Result<Vec<Gap>, Failure> {
     Ok(catalog.gaps(&Filter::default())?.into_iter().map(|(_, gap)| gap).collect())
-}
-
-/// Writes a table of what is held.
-pub(super) fn show(holdings: &[StreamSummary]) -> Result<(), Failure> {
-    let head = [
-        ("venue", Align::Left),
-        ("stream", Align::Left),
-        ("markets", Align::Right),
-        ("files", Align::Right),
-        ("rows", Align::Right),
-        ("bytes", Align::Right),
-        ("first event", Align::Left),
-        ("last event", Align::Left),
-    ];
-    let line = |holding: &StreamSummary| {
-        vec![
-            holding.venue.to_string(),
-            holding.stream.to_string(),
-            output::count(holding.markets),
-            output::count(holding.files),
-            output::count(holding.rows),
-            output::bytes(holding.bytes),
-            holding.first_event.to_string(),
-            holding.last_event.to_string(),
-        ]
-    };
-    output::table(&head, holdings.iter().map(line).collect(), "no files yet")?;
-    Ok(())
 }

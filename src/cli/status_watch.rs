@@ -158,7 +158,8 @@ fn connections(live: &Value) -> String {
     columns(&head, rows.collect(), "no connection is up")
 }
 
-fn holdings(document: &Value) -> String {
+/// What is held, of the document.
+pub(super) fn holdings(document: &Value) -> String {
     let head = [
         ("venue", Align::Left),
         ("stream", Align::Left),

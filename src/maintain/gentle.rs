@@ -5,13 +5,13 @@
 //! removes what it began.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::store::fs::{Fs, FsFile};
+use crate::store::fs::{Fs, hand_on};
 
 /// The disk `of`, asked gently.
 #[derive(Debug)]
@@ -33,39 +33,11 @@ impl Fs for Gentle {
         Ok(bytes)
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.of.create(path)
-    }
-    fn append(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.of.append(path)
-    }
     fn length(&self, path: &Path) -> io::Result<u64> {
         self.of.length(path)
     }
-    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
-        self.of.truncate(path, length)
-    }
-    fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.of.publish(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.of.remove(path)
-    }
-    fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        self.of.remove_folder(path)
-    }
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        self.of.create_folder(path)
-    }
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.of.sync_folder(path)
-    }
-    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        self.of.list(folder)
-    }
-    fn folders(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        self.of.folders(folder)
-    }
+
+    hand_on!();
 }
 
 #[cfg(test)]

@@ -45,10 +45,10 @@ impl Publisher for Desk {
 /// A data folder that nobody records into: this process has its lock.
 #[derive(Debug)]
 pub struct Owner {
-    folder: Folder,
+    pub(super) folder: Folder,
     fs: Arc<dyn Fs>,
-    catalog: Catalog,
-    next_segment: u64,
+    pub(super) catalog: Catalog,
+    pub(super) next_segment: u64,
 }
 
 /// Why a folder cannot be worked on.

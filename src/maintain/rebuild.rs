@@ -32,17 +32,17 @@ use self::kept::Kept;
 use self::old::Old;
 use self::replay::{Replay, Said};
 use self::stage::Stage;
+use super::publisher::{Owner, OwnerError};
 use crate::model::span::Span;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 use crate::store::catalog::{Catalog, CatalogError, Change};
-use crate::store::folder::{Folder, FolderError};
 use crate::store::fs::Fs;
-use crate::store::journal::{self, JournalError};
+use crate::store::journal::JournalError;
 use crate::store::paths::{PartName, Paths};
 use crate::store::raw::RawError;
 use crate::store::segment::SegmentError;
-use crate::store::sweep::{SweepError, remove_retired, sweep};
+use crate::store::sweep::remove_retired;
 
 /// What to make again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,12 +77,9 @@ pub struct Summary {
 /// Why nothing was made again. The folder is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// The data folder cannot be had.
+    /// The data folder cannot be had, or what an earlier run left in it cannot be cleared.
     #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// What an earlier run left cannot be cleared.
-    #[error(transparent)]
-    Sweep(#[from] SweepError),
+    Owner(#[from] OwnerError),
     /// The kept frames cannot be found.
     #[error(transparent)]
     Raw(#[from] RawError),
@@ -160,18 +157,9 @@ pub fn rebuild(
     now: Timestamp,
     request: &Request,
 ) -> Result<Summary, RebuildError> {
-    // A folder without a recording is not made one.
-    drop(Catalog::of_folder(data)?);
-    let folder = Folder::lock(data, now)?;
+    let Owner { folder, mut catalog, next_segment, .. } = Owner::of(data, fs, now)?;
     let paths = folder.paths();
-    let mut catalog = Catalog::open(&paths.catalog())?;
-    let journal = journal::whole_from(fs.as_ref(), &paths.journal())?;
-    let swept = sweep(fs.as_ref(), paths, &mut catalog, journal)?;
-    for name in swept.quarantined {
-        tracing::warn!("{name} is not known to the catalog and went to quarantine/");
-    }
-
-    let mut stage = Stage::new(catalog.start()?.next_segment);
+    let mut stage = Stage::new(next_segment);
     let site = Site { fs, paths, catalog: &catalog, request };
     match prepare(site, now, &mut stage) {
         Ok((summary, change)) if !request.dry_run && summary.frames > 0 => {

@@ -16,6 +16,31 @@ use std::path::{Path, PathBuf};
 pub use self::held::HeldFs;
 pub use self::real::{RealFs, free_bytes};
 
+/// What a disk over another one, its field `of`, hands on as it is: all that does not read.
+macro_rules! hand_on {
+    ($( $name:ident ( $( $argument:ident : $kind:ty ),* ) -> $result:ty; )+) => {
+        $( fn $name(&self, $( $argument: $kind ),*) -> std::io::Result<$result> {
+            self.of.$name($( $argument ),*)
+        } )+
+    };
+    () => {
+        $crate::store::fs::hand_on! {
+            create(path: &std::path::Path) -> Box<dyn $crate::store::fs::FsFile>;
+            append(path: &std::path::Path) -> Box<dyn $crate::store::fs::FsFile>;
+            truncate(path: &std::path::Path, length: u64) -> ();
+            publish(from: &std::path::Path, to: &std::path::Path) -> ();
+            remove(path: &std::path::Path) -> ();
+            remove_folder(path: &std::path::Path) -> ();
+            create_folder(path: &std::path::Path) -> ();
+            sync_folder(path: &std::path::Path) -> ();
+            list(folder: &std::path::Path) -> Vec<std::path::PathBuf>;
+            folders(folder: &std::path::Path) -> Vec<std::path::PathBuf>;
+        }
+    };
+}
+
+pub(crate) use hand_on;
+
 /// What the store asks of a disk.
 pub trait Fs: Send + Sync + fmt::Debug {
     /// Makes `path` a new, empty file open for writing at its end; one that was there is emptied.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::real::read_at;
-use super::{Fs, FsFile};
+use super::{Fs, hand_on};
 
 /// The disk `of`; what is read through it is held open until this is dropped. For a few dozen files.
 #[derive(Debug)]
@@ -44,34 +44,5 @@ impl Fs for HeldFs {
         Ok(self.file(path)?.metadata()?.len())
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.of.create(path)
-    }
-    fn append(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.of.append(path)
-    }
-    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
-        self.of.truncate(path, length)
-    }
-    fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.of.publish(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.of.remove(path)
-    }
-    fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        self.of.remove_folder(path)
-    }
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        self.of.create_folder(path)
-    }
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.of.sync_folder(path)
-    }
-    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        self.of.list(folder)
-    }
-    fn folders(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        self.of.folders(folder)
-    }
+    hand_on!();
 }

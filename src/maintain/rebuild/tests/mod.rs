@@ -14,6 +14,7 @@ use crate::model::gap::{GapCause, GapState};
 use crate::model::market::{Market, Source};
 use crate::model::record::{Body, Head, Row, Unread};
 use crate::store::catalog::{Filter, HourRows};
+use crate::store::folder::Folder;
 use crate::store::segment::{self, Base, Contents, Frames, Omit, Segment};
 
 /// A recording with raw frames.
