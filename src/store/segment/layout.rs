@@ -25,6 +25,9 @@ pub(super) const ROW_GROUP_ROWS: usize = 32_768;
 pub(super) const GROUP_LEAST_ROWS: usize = 20_000;
 /// Bytes at which a row group ends before it is full: rows of stream `unread` can be large.
 const ROW_GROUP_BYTES: usize = 64 << 20;
+/// Bytes in a page, before compression. Who merges files holds an open page of each of their
+/// columns. Four times as large saves 0.1 % of the bytes of order books (measured 2026-11-21).
+const PAGE_BYTES: usize = 256 << 10;
 pub(super) const ZSTD_LEVEL: i32 = 3;
 
 /// The columns that every file is sorted by, the time between them: see [`time_column`].
@@ -89,6 +92,7 @@ pub(super) fn properties(name: &PartName) -> Result<WriterProperties, ParquetErr
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorting(name.stream)?))
         .set_key_value_metadata(Some(vec![

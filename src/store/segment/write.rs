@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::batch::{BATCH_ROWS, Batches};
+use super::batch::Batches;
 use super::cells::{Cells, Extent, scan_part};
 use super::frames::Frames;
 use super::merge::{Keys, Merge, Source, Wanted};
@@ -13,6 +13,9 @@ use super::{Segment, SegmentError};
 use crate::model::record::Row;
 use crate::store::fs::Fs;
 use crate::store::paths::{PartName, Paths};
+
+/// Rows read at once of a part that goes into another: many of them are open together.
+const SOURCE_ROWS: usize = 256;
 
 /// What goes into a part.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +81,7 @@ impl<'a> Base<'a> {
         }
         let path = self.tmp.map_or_else(|| paths.part(&self.segment.name), Path::to_path_buf);
         let part = Part::open_at(fs, path, self.segment)?;
-        Ok(Source::new(part.batches(name.stream, BATCH_ROWS)?, self.omit))
+        Ok(Source::new(part.batches(name.stream, SOURCE_ROWS)?, self.omit))
     }
 }
 
