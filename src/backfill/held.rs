@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::gap::GapState;
+use crate::model::gap::{Gap, GapCause, GapState};
 use crate::model::job::{Job, JobState};
 use crate::model::market::Market;
 use crate::model::span::{Span, Spans};
@@ -23,7 +23,8 @@ impl Held {
     pub fn read(catalog: &Catalog, venue: &str, span: Span) -> Result<Self, CatalogError> {
         let filter = Filter { venue: Some(venue.into()), within: Some(span), ..Filter::default() };
         let mut live = catalog.proven(&filter)?;
-        for (_, gap) in catalog.gaps(&filter)? {
+        let gaps = catalog.gaps(&filter)?;
+        for (_, gap) in &gaps {
             let to = gap.to.unwrap_or(Timestamp::MAX);
             let (Some(hole), true) = (Span::new(gap.from, to), gap.state != GapState::Repaired)
             else {
@@ -35,21 +36,21 @@ impl Held {
                 }
             }
         }
-        Ok(Self::of(live, &catalog.jobs(&filter)?))
+        Ok(Self::of(live, &catalog.jobs(&filter)?, &gaps))
     }
 
-    /// What was `live`, and what `jobs` brought.
+    /// What was `live`, and what `jobs` brought, but for what was lost again with its file.
     #[must_use]
-    pub fn of(live: BTreeMap<(Stream, Market), Spans>, jobs: &[Job]) -> Self {
+    pub fn of(live: BTreeMap<(Stream, Market), Spans>, jobs: &[Job], gaps: &[(i64, Gap)]) -> Self {
         let mut held: BTreeMap<(Stream, Market), Spans> = BTreeMap::new();
         for ((stream, market), spans) in live {
             let whole = spans.iter().filter_map(|span| whole_units(stream, span)).collect();
             held.insert((stream, market), whole);
         }
         for job in jobs {
-            if let Some(span) = brought(job) {
-                held.entry((job.stream, job.market.clone())).or_default().insert(span);
-            }
+            let brought = Spans::from_iter(brought(job)).without(&lost(job, gaps));
+            let spans = held.entry((job.stream, job.market.clone())).or_default();
+            brought.iter().for_each(|span| spans.insert(span));
         }
         Self(held)
     }
@@ -92,6 +93,19 @@ fn brought(job: &Job) -> Option<Span> {
     Span::new(from.max(job.span.from()), job.span.to())
 }
 
+/// What a job may have brought and a damaged file took away: all that was, and was not had again,
+/// but by the jobs that were to close the gap.
+fn lost(job: &Job, gaps: &[(i64, Gap)]) -> Spans {
+    let took = |(id, gap): &&(i64, Gap)| {
+        gap.cause == GapCause::Damaged
+            && gap.state != GapState::Repaired
+            && gap.stream == job.stream
+            && gap.market.as_ref().is_none_or(|market| *market == job.market)
+            && job.gap != Some(*id)
+    };
+    gaps.iter().filter(took).filter_map(|(_, gap)| Span::new(gap.from, gap.to?)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +137,7 @@ mod tests {
     fn check(stream: Stream, live: &[(i64, i64)], jobs: &[Job], expected: &str) {
         let spans = live.iter().filter_map(|(from, to)| Span::new(at(*from), at(*to))).collect();
         let key = (stream, Market::new("A-B"));
-        let held = Held::of([(key, spans)].into(), jobs).spans(stream, &Market::new("A-B"));
+        let held = Held::of([(key, spans)].into(), jobs, &[]).spans(stream, &Market::new("A-B"));
         let text = |at: Timestamp| at.since(Timestamp::default()).as_secs_f64().to_string();
         let found: Vec<String> =
             held.iter().map(|span| format!("{}-{}", text(span.from()), text(span.to()))).collect();

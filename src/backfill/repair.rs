@@ -6,7 +6,7 @@
 
 pub mod holes;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use self::holes::{Repair, ready_at, repairs};
 use super::run::{self, Effort, Progress};
 use crate::ingest::feed::Numbers;
+use crate::ingest::presence::asked;
 use crate::ingest::queue::NoWriter;
 use crate::model::event::Event;
 use crate::model::gap::Gap;
@@ -202,7 +203,8 @@ impl Ledger<'_> {
     }
 }
 
-/// The markets that a gap took: where it names none, those that were recorded after it, or before.
+/// The markets that a gap took: where it names none, those that were recorded after it, or before;
+/// where that was long ago, those that were asked for then, or last.
 fn markets_of(catalog: &Catalog, gap: &Gap) -> Result<Vec<Market>, CatalogError> {
     if let Some(market) = &gap.market {
         return Ok(vec![market.clone()]);
@@ -225,7 +227,21 @@ fn markets_of(catalog: &Catalog, gap: &Gap) -> Result<Vec<Market>, CatalogError>
             return Ok(markets);
         }
     }
-    Ok(Vec::new())
+    let within = Span::new(gap.from.before(BACK_WITHIN), to.after(BACK_WITHIN));
+    let filter = Filter { venue: Some(gap.venue.clone()), within, ..Filter::default() };
+    let sessions = catalog.sessions(&filter)?;
+    let asked: BTreeSet<Market> = sessions
+        .iter()
+        .flat_map(|session| asked(&session.subscriptions).to_vec())
+        .filter(|one| one.stream == gap.stream)
+        .map(|one| one.market)
+        .collect();
+    if !asked.is_empty() {
+        return Ok(asked.into_iter().collect());
+    }
+    let proven = catalog.start()?.proven.into_iter();
+    let last = proven.filter(|one| one.venue == gap.venue && one.stream == gap.stream);
+    Ok(last.map(|one| one.market).collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 fn job(id: i64, gap_id: i64, gap: &Gap, repair: Repair) -> Job {

@@ -14,12 +14,14 @@ use super::output::{self, Align};
 use super::select::{instant, stream};
 use super::{Failure, Outcome};
 use crate::maintain::proof::{Disagreement, Numbers};
+use crate::maintain::quarantine::{Quarantined, quarantine};
 use crate::maintain::verify::{Fault, Progress, Report, Request, numbers, verify};
 use crate::model::condition::Condition;
 use crate::model::span::Span;
 use crate::model::time::Timestamp;
 use crate::net::clock::{Clock as _, SystemClock};
 use crate::store::catalog::ConditionRow;
+use crate::store::folder::held_by;
 use crate::store::fs::{Fs, RealFs};
 
 /// Hours that are told of in words.
@@ -32,6 +34,11 @@ pub(super) struct VerifyArgs {
     /// Look at sizes and footers only: no byte of the rows is read, and no hour is proven.
     #[arg(long)]
     quick: bool,
+    /// Take damaged files whose rows are nowhere else out of the catalog, and move them to
+    /// quarantine/: what is lost with them is a gap then, for repairs to close. Needs a folder that
+    /// nobody records into.
+    #[arg(long, conflicts_with = "quick")]
+    quarantine: bool,
     /// Only these streams [default: all].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     streams: Vec<String>,
@@ -55,6 +62,12 @@ pub(super) fn run(args: &VerifyArgs, config: &Config, as_json: bool) -> Result<O
         settle: config.settle.0,
         threads: args.threads.map_or(cores, NonZero::get),
     };
+    if args.quarantine
+        && let Some(holder) = held_by(&config.data).ok().flatten()
+    {
+        let data = config.data.display();
+        return Err(Failure::Failed(anyhow!("{data} is in use by {holder}: stop it first")));
+    }
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let bar = Bar::new();
     let progress =
@@ -62,10 +75,14 @@ pub(super) fn run(args: &VerifyArgs, config: &Config, as_json: bool) -> Result<O
     let report = verify(&config.data, &fs, SystemClock::new().now(), &request, progress);
     bar.0.finish_and_clear();
     let report = report?;
+    let gone = args
+        .quarantine
+        .then(|| quarantine(&config.data, &fs, SystemClock::new().now(), &report.lost))
+        .transpose()?;
     if as_json {
-        output::json(&document(&report))?;
+        output::json(&document(&report, gone.as_ref()))?;
     } else {
-        show(&report, request.quick)?;
+        show(&report, request.quick, gone.as_ref())?;
     }
     Ok(if report.is_good() { Outcome::Done } else { Outcome::Incomplete })
 }
@@ -103,7 +120,7 @@ impl Bar {
     }
 }
 
-fn document(report: &Report) -> Value {
+fn document(report: &Report, gone: Option<&Quarantined>) -> Value {
     let hours = Condition::ALL.iter().map(|one| (one.to_string(), json!(report.count(*one))));
     let odd = report.hours.iter().filter(|hour| hour.condition.is_bad());
     json!({
@@ -112,6 +129,8 @@ fn document(report: &Report) -> Value {
         "faults": report.faults.iter().map(fault).collect::<Vec<_>>(),
         "hours": hours.collect::<Map<_, _>>(),
         "incomplete": odd.map(hour).collect::<Vec<_>>(),
+        "remedies": remedies(report, gone),
+        "quarantined": gone.map(|gone| &gone.files),
         "replaced": report.replaced,
         "leftovers": report.leftovers,
         "not_stored": report.not_stored,
@@ -123,7 +142,7 @@ fn fault(fault: &Fault) -> Value {
         "path": fault.path,
         "fault": fault.fault.as_str(),
         "detail": fault.detail,
-        "remedy": fault.remedy,
+        "remedy": (!fault.remedy.is_empty()).then(|| fault.remedy.join("; ")),
     })
 }
 
@@ -138,7 +157,7 @@ fn hour(row: &ConditionRow) -> Value {
     })
 }
 
-fn show(report: &Report, quick: bool) -> io::Result<()> {
+fn show(report: &Report, quick: bool, gone: Option<&Quarantined>) -> io::Result<()> {
     let head = [("file", Align::Left), ("fault", Align::Left), ("detail", Align::Left)];
     let line = |one: &Fault| vec![one.path.clone(), one.fault.to_string(), one.detail.clone()];
     let whole = format!(
@@ -147,7 +166,12 @@ fn show(report: &Report, quick: bool) -> io::Result<()> {
         output::count(report.rows)
     );
     output::table(&head, report.faults.iter().map(line).collect(), &whole)?;
-    for remedy in remedies(report) {
+    if let Some(Quarantined { files, rows, gaps }) = gone.filter(|gone| !gone.files.is_empty()) {
+        let (files, gaps) = (count(files.len()), count(gaps.len()));
+        let [files, rows, gaps] = [files, *rows, gaps].map(output::count);
+        output::data(&format!("{files} files with {rows} rows went to quarantine/: {gaps} gaps"))?;
+    }
+    for remedy in remedies(report, gone) {
         output::data(&format!("mend it with: {remedy}"))?;
     }
     let bad = report.hours.iter().filter(|hour| hour.condition.is_bad());
@@ -175,13 +199,14 @@ fn show(report: &Report, quick: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Each command once.
-fn remedies(report: &Report) -> Vec<&str> {
-    let mut remedies: Vec<&str> =
-        report.faults.iter().filter_map(|fault| fault.remedy.as_deref()).collect();
-    remedies.sort_unstable();
-    remedies.dedup();
-    remedies
+/// The commands that are still to be given.
+fn remedies<'a>(report: &'a Report, gone: Option<&Quarantined>) -> Vec<&'a str> {
+    let done = |remedy: &&str| gone.is_some() && remedy.ends_with("--quarantine");
+    report.remedies.iter().map(String::as_str).filter(|remedy| !done(remedy)).collect()
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 /// An hour that is not complete, and why.

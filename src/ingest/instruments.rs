@@ -79,6 +79,13 @@ impl Instruments {
         listed.map(|row| row.market.clone()).collect()
     }
 
+    /// Whether `venue` listed the market once, and does so no more.
+    #[must_use]
+    pub fn is_gone(&self, venue: &str, market: &Market) -> bool {
+        let known = self.known.get(&(SmolStr::new(venue), market.clone()));
+        known.is_some_and(|row| !row.listed)
+    }
+
     /// Takes the rows that changed.
     pub fn drain(&mut self) -> Vec<InstrumentRow> {
         let changed = std::mem::take(&mut self.changed);

@@ -14,6 +14,9 @@
 //! when it is written ([`super::settle`]). Of pages of the past a lane takes up only what is of
 //! late, so that they do not push out what may come again.
 //!
+//! Where a file was lost, what its lanes saw is no proof that it is there: they forget it, and all
+//! that happened before is doubtful from then on ([`forget`]).
+//!
 //! A lane's state travels with the catalog's transaction ([`Lanes::carry`]), so a restart goes on
 //! where the published files end. Nothing here asks for the time or touches a disk.
 
@@ -195,6 +198,20 @@ impl Lanes {
     }
 }
 
+/// The stored `state` of a lane of which a file was lost at `now`: what the lane saw may be gone, and
+/// what it may hear of again is looked for in the files that are left. Candles that may still
+/// change stay.
+///
+/// # Errors
+///
+/// When the state is not what [`Lanes::carry`] wrote.
+pub fn forget(state: &[u8], now: Timestamp) -> Result<Vec<u8>, serde_json::Error> {
+    let carried: Carried = serde_json::from_slice(state)?;
+    let doubtful_until = Some(now);
+    let left = Carried { seen: Vec::new(), seen_at: None, written: Vec::new(), ..carried };
+    serde_json::to_vec(&Carried { doubtful_until, ..left })
+}
+
 /// A lane's state as it is stored.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Carried {
@@ -207,6 +224,9 @@ struct Carried {
     open: Vec<(Head, Candle, bool)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     written: Vec<(Timestamp, Written)>,
+    /// What happened before is doubtful wherever it comes from: a file was lost then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doubtful_until: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -236,7 +256,7 @@ impl Lane {
                 let late = is_late(&row.head, trade.ts_event);
                 let rest = row.head.source == Source::Rest;
                 let before = if late && rest { seen.get(id) } else { seen.insert(id, first) };
-                if before.is_none() && (late || rest) {
+                if before.is_none() && (late || rest || seen.doubts(trade.ts_event)) {
                     return Merged::Doubtful(row);
                 }
                 before
@@ -272,6 +292,7 @@ struct Candles {
     /// Those that may still change, and whether a file may hold them.
     open: BTreeMap<Timestamp, (Row, bool)>,
     written: BTreeMap<Timestamp, Written>,
+    doubtful_until: Option<Timestamp>,
 }
 
 impl From<Carried> for Candles {
@@ -279,7 +300,11 @@ impl From<Carried> for Candles {
         let open = carried.open.into_iter().map(|(head, candle, doubtful)| {
             (candle.ts_open, (Row { head, body: Body::Candle(candle) }, doubtful))
         });
-        Self { open: open.collect(), written: carried.written.into_iter().collect() }
+        Self {
+            open: open.collect(),
+            written: carried.written.into_iter().collect(),
+            doubtful_until: carried.doubtful_until,
+        }
     }
 }
 
@@ -310,7 +335,9 @@ impl Candles {
             }
             return Merged::Doubtful(row);
         }
-        let doubtful = late || rest || newest.is_some_and(|newest| candle.ts_open <= newest);
+        let lost = self.doubtful_until.is_some_and(|until| candle.ts_open <= until);
+        let doubtful =
+            late || rest || lost || newest.is_some_and(|newest| candle.ts_open <= newest);
         self.open.insert(candle.ts_open, (row, doubtful));
         Merged::Held
     }
@@ -352,6 +379,7 @@ impl Candles {
         Carried {
             open: open.collect(),
             written: self.written.iter().map(|(open, written)| (*open, *written)).collect(),
+            doubtful_until: self.doubtful_until,
             ..Carried::default()
         }
     }

@@ -7,11 +7,12 @@
 //!
 //! Where a gap takes all recorded markets of a stream, it is one row for all of them; it closes
 //! when the last of them is back, and a market that the venue then refuses leaves it with a row of
-//! its own.
+//! its own. So does one that the venue delists meanwhile, and that row ends there.
 //!
 //! Nothing here asks for the time or touches a disk: the writer feeds events and takes the changed
 //! rows for the catalog.
 
+mod gone;
 mod past;
 mod roll;
 
@@ -20,8 +21,8 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-pub use self::past::Past;
 use self::past::words;
+pub use self::past::{Past, asked};
 pub use self::roll::{Attendance, Connection, Roll};
 use super::merge::LaneKey;
 use crate::model::event::{SessionClosed, SessionOpened};

@@ -4,11 +4,13 @@
 
 pub mod caretaker;
 pub mod compact;
+mod counts;
 pub mod coverage;
 pub mod export;
 mod gentle;
 pub mod proof;
 pub mod publisher;
+pub mod quarantine;
 pub mod rebuild;
 pub mod retain;
 pub mod verify;

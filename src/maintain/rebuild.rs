@@ -7,6 +7,8 @@
 //! * Where the decoders are those of the first run, the result is the first, row for row. So a row
 //!   that frames outside the span brought too is left to them (the snapshot after a reconnect, a
 //!   candle that changed later), and a candle that may still change is left to the recorder.
+//! * A damaged part that holds rows of other frames too is made again whole, where all its frames
+//!   are kept; else nothing is changed.
 //! * It is there as a whole or not at all. New parts are written under temporary names, the
 //!   catalog notes the names they will get, they get them, and one transaction swaps them for the
 //!   old ones; only then do these go. Until that transaction a start removes what is new.
@@ -41,7 +43,7 @@ use crate::store::fs::Fs;
 use crate::store::journal::JournalError;
 use crate::store::paths::{PartName, Paths};
 use crate::store::raw::RawError;
-use crate::store::segment::SegmentError;
+use crate::store::segment::{Ends, SegmentError};
 use crate::store::sweep::remove_retired;
 
 /// What to make again.
@@ -102,6 +104,8 @@ pub enum RebuildError {
         from: Timestamp,
         /// When its last row arrived.
         to: Timestamp,
+        /// The first and the last frame of its rows.
+        frames: Ends<i64>,
         /// What is wrong with it.
         source: SegmentError,
     },
@@ -161,7 +165,7 @@ pub fn rebuild(
     let paths = folder.paths();
     let mut stage = Stage::new(next_segment);
     let site = Site { fs, paths, catalog: &catalog, request };
-    match prepare(site, now, &mut stage) {
+    match prepare_with_damaged(site, now, &mut stage) {
         Ok((summary, change)) if !request.dry_run && summary.frames > 0 => {
             publish(fs.as_ref(), paths, &mut catalog, stage, change)?;
             Ok(summary)
@@ -177,16 +181,40 @@ pub fn rebuild(
     }
 }
 
-/// Writes the new parts, under temporary names, and tells what is to become of the old ones.
-fn prepare(
+/// The same as [`prepare`], where need be with more frames: all of those of damaged parts.
+fn prepare_with_damaged(
     site: Site<'_>,
     now: Timestamp,
     stage: &mut Stage,
 ) -> Result<(Summary, Change), RebuildError> {
-    let kept = Kept::survey(site)?;
-    let old = Old::find(site, &kept)?;
+    let mut damaged: Vec<Ends<i64>> = Vec::new();
+    loop {
+        let kept = Kept::survey(site, &damaged)?;
+        match prepare(site, &kept, now, stage) {
+            Err(RebuildError::Border { frames, source, .. })
+                if kept.held.cover(frames) && !damaged.contains(&frames) =>
+            {
+                tracing::info!(
+                    "{source}. All of its frames are kept: it is made again with the rest"
+                );
+                damaged.push(frames);
+                std::mem::replace(stage, Stage::new(stage.next())).discard(site.fs.as_ref());
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Writes the new parts, under temporary names, and tells what is to become of the old ones.
+fn prepare(
+    site: Site<'_>,
+    kept: &Kept<'_>,
+    now: Timestamp,
+    stage: &mut Stage,
+) -> Result<(Summary, Change), RebuildError> {
+    let old = Old::find(site, kept)?;
     kept.tell(&old.missing);
-    let Said { rows, unread } = Replay::run(site, &kept, stage)?;
+    let Said { rows, unread } = Replay::run(site, kept, stage)?;
     old.split(site, &kept.asked, stage)?;
     let missing = old.missing.iter().map(|stretch| stretch.end.abs_diff(stretch.start)).sum();
     let change = Change {

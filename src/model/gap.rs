@@ -63,6 +63,8 @@ words! {
         Disk = "disk",
         /// Frames came that no decoder understood; their bytes are in stream `unread`.
         Unread = "unread",
+        /// It was recorded, and the file that held it was damaged or lost.
+        Damaged = "damaged",
     }
 }
 

@@ -132,8 +132,12 @@ fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SweepErro
     move |source| SweepError::Disk { path, doing, source }
 }
 
-/// Moves a part to a free name in the quarantine.
-fn quarantine(fs: &dyn Fs, paths: &Paths, name: &PartName) -> io::Result<()> {
+/// Moves a part, which the catalog does not know, to a free name in the quarantine.
+///
+/// # Errors
+///
+/// When the disk says no; the next start tries the same.
+pub fn quarantine(fs: &dyn Fs, paths: &Paths, name: &PartName) -> io::Result<()> {
     let home = paths.quarantine().join(name.to_string());
     let folder = home.parent().unwrap_or(&home);
     fs.create_folder(folder)?;

@@ -20,18 +20,18 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::harness::{Ended, Process, Python, SOON, Sim, backfill, capture, json_lines, veritape};
 
-const DAY: Duration = Duration::from_hours(24);
+pub(crate) const DAY: Duration = Duration::from_hours(24);
 
 /// A simulated venue that notes what it is asked, and a data folder.
-struct Past {
+pub(crate) struct Past {
     folder: TempDir,
-    sim: Sim,
+    pub(crate) sim: Sim,
     /// When it began, on a whole minute.
     now: Timestamp,
 }
 
 impl Past {
-    fn of(venue: &[&str], faults: &str) -> Self {
+    pub(crate) fn of(venue: &[&str], faults: &str) -> Self {
         let folder = tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         fs::write(path("faults"), faults).unwrap();
@@ -44,7 +44,7 @@ impl Past {
         Self { folder, sim, now }
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -53,13 +53,13 @@ impl Past {
     }
 
     /// Asks for so much of the past up to the beginning.
-    fn ask(&self, time: Duration, more: &[&str]) -> Process {
+    pub(crate) fn ask(&self, time: Duration, more: &[&str]) -> Process {
         let (from, to) = (self.ago(time), self.now.to_string());
         self.sim.backfill(&self.data(), &[&["--from", &from, "--to", &to], more].concat())
     }
 
     /// The requests for pages that were made so far: when (milliseconds), address, status.
-    fn calls(&self) -> Vec<(i64, String, u64)> {
+    pub(crate) fn calls(&self) -> Vec<(i64, String, u64)> {
         let log = fs::read_to_string(self.folder.path().join("calls")).unwrap();
         let calls = json_lines(&log).into_iter().filter(|call| call["group"] != "market");
         let read = |call: Value| {
@@ -87,7 +87,7 @@ impl Past {
 }
 
 /// What a call said, and how it ended.
-fn summary(ended: &Ended, code: i32) -> Value {
+pub(crate) fn summary(ended: &Ended, code: i32) -> Value {
     assert_eq!(ended.status.code(), Some(code), "{}\n{}", ended.stdout, ended.stderr);
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
 }

@@ -40,7 +40,7 @@ from pathlib import Path
 
 from read import rows
 
-CAUSES = {"stopped", "disconnect", "silence", "refused", "overflow", "disk", "unread"}
+CAUSES = {"stopped", "disconnect", "silence", "refused", "overflow", "disk", "unread", "damaged"}
 # Columns that say how a row came here, and not what the venue said.
 ARRIVAL = {"ts_recv", "session", "frame", "file", "source", "snapshot"}
 UNITS = {"candle.1s": 1_000, "candle.1m": 60_000}

@@ -10,6 +10,10 @@ mod compact;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod day;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod documents;

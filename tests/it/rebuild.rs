@@ -14,7 +14,7 @@ fn rebuild(recording: &Recording, more: &[&str]) -> Ended {
 }
 
 /// Every row of every stream, in an order that does not depend on files.
-fn rows(python: &Python, recording: &Recording) -> Vec<(String, Vec<String>)> {
+pub(crate) fn rows(python: &Python, recording: &Recording) -> Vec<(String, Vec<String>)> {
     let streams = STREAMS.split(',').chain(["instrument"]);
     let rows = streams.map(|stream| {
         let mut rows = python.rows(recording.data(), stream);
@@ -31,7 +31,7 @@ fn rows(python: &Python, recording: &Recording) -> Vec<(String, Vec<String>)> {
 
 /// Whether both are the same; else which rows are not.
 #[track_caller]
-fn same(before: &[(String, Vec<String>)], after: &[(String, Vec<String>)]) {
+pub(crate) fn same(before: &[(String, Vec<String>)], after: &[(String, Vec<String>)]) {
     for ((stream, before), (_, after)) in before.iter().zip(after) {
         let gone: Vec<_> = before.iter().filter(|row| !after.contains(row)).take(3).collect();
         let new: Vec<_> = after.iter().filter(|row| !before.contains(row)).take(3).collect();

@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -12,13 +12,13 @@ use crate::harness::{Ended, Process, SOON, seconds, veritape};
 use crate::recording::Recording;
 
 /// Runs `verify` on a recording.
-fn verify(recording: &Recording, more: &[&str]) -> Ended {
+pub(crate) fn verify(recording: &Recording, more: &[&str]) -> Ended {
     let mut command = veritape();
     command.args(["verify", "--json", "--data"]).arg(recording.data()).args(more);
     Process::start(command).wait(SOON)
 }
 
-fn document(ended: &Ended) -> Value {
+pub(crate) fn document(ended: &Ended) -> Value {
     let read = serde_json::from_str(&ended.stdout);
     read.unwrap_or_else(|error| panic!("verify says {}: {error}\n{}", ended.stdout, ended.stderr))
 }
@@ -34,7 +34,7 @@ fn hours(recording: &Recording, stream: &str) -> Vec<Value> {
 }
 
 /// The files of a stream.
-fn files(recording: &Recording, stream: &str) -> Vec<PathBuf> {
+pub(crate) fn files(recording: &Recording, stream: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![recording.data().join(format!("stream={stream}"))];
     while let Some(folder) = folders.pop() {
@@ -46,7 +46,7 @@ fn files(recording: &Recording, stream: &str) -> Vec<PathBuf> {
     found
 }
 
-fn flip(path: &PathBuf) {
+pub(crate) fn flip(path: &Path) {
     let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
     let (place, mut byte) = (file.metadata().unwrap().len() / 2, [0]);
     file.read_exact_at(&mut byte, place).unwrap();
@@ -101,7 +101,7 @@ fn what_was_recorded_is_proven() {
     let told = document(&verify(&recording, &[]));
     assert_eq!(told["faults"][0]["fault"], "missing", "{told:#}");
     let words = told["faults"][0]["remedy"].as_str().unwrap();
-    assert!(words.contains("veritape backfill") && words.contains("--streams trade"), "{words}");
+    assert!(words.contains("verify --data") && words.contains("gaps repair"), "{words}");
     assert!(told["incomplete"].as_array().unwrap().len() > 1, "{told:#}");
 }
 

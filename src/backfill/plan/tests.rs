@@ -39,7 +39,7 @@ fn made(streams: &str, asked: Span, had: &[Job]) -> Plan {
         venue: venue::by_name("upbit").unwrap(),
         subjects: &subjects,
         span: asked,
-        held: &Held::of(BTreeMap::new(), had),
+        held: &Held::of(BTreeMap::new(), had, &[]),
         trades_per_day: &BTreeMap::new(),
         now: at(NOW),
         settle: Duration::from_secs(5),

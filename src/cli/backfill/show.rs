@@ -23,6 +23,8 @@ use crate::venue::{PastAsk, Venue};
 const BAR_EVERY: Duration = Duration::from_millis(200);
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// What is longer away is not known: nothing answers.
+const ETA_MAX: Duration = Duration::from_hours(30 * 24);
 /// The bar's length: tenths of a percent.
 const BAR: u64 = 1_000;
 
@@ -97,7 +99,7 @@ pub(super) fn begin(ground: &Ground, jobs: usize) {
 pub(super) async fn progress(progress: watch::Receiver<Progress>) {
     let bar = io::stderr().is_terminal().then(|| {
         let bar = ProgressBar::new(BAR);
-        let style = ProgressStyle::with_template("{bar:30} {percent:>3} % · ETA {eta} · {msg}");
+        let style = ProgressStyle::with_template("{bar:30} {percent:>3} % · ETA {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar
     });
@@ -106,24 +108,35 @@ pub(super) async fn progress(progress: watch::Receiver<Progress>) {
     ticks.tick().await;
     let started = tokio::time::Instant::now();
     let mut before = progress.borrow().clone();
+    // What a run before brought says nothing of how fast this one is.
+    let mut first = None;
     loop {
         ticks.tick().await;
         let now = progress.borrow().clone();
-        let share = share(&now);
+        let (share, elapsed) = (share(&now), started.elapsed());
+        if now.calls == 0 || first.is_none() {
+            first = Some(share);
+        }
+        let eta = eta(share - first.unwrap_or(share), share, elapsed);
         if let Some(bar) = &bar {
             bar.set_position(tenths(share));
-            bar.set_message(line(&now, now.calls, started.elapsed()));
+            bar.set_message(format!("{eta} · {}", line(&now, now.calls, elapsed)));
         } else {
             let calls = now.calls - before.calls.min(now.calls);
-            let left = started.elapsed().as_secs_f64() * (1.0 - share) / share.max(1e-9);
-            let left = Duration::from_secs(
-                Duration::try_from_secs_f64(left).map_or(0, |left| left.as_secs()),
-            );
-            let eta = humantime::format_duration(left);
             tracing::info!("{:.1} % · ETA {eta} · {}", 100.0 * share, line(&now, calls, every));
         }
         before = now;
     }
+}
+
+/// How long the rest takes, where this run `gained` so much of all within `elapsed`.
+fn eta(gained: f64, share: f64, elapsed: Duration) -> String {
+    let left = elapsed.as_secs_f64() * (1.0 - share).max(0.0) / gained;
+    let known = Duration::try_from_secs_f64(left).ok().filter(|left| *left < ETA_MAX);
+    known.map_or_else(
+        || "unknown".to_owned(),
+        |left| humantime::format_duration(Duration::from_secs(left.as_secs())).to_string(),
+    )
 }
 
 /// Calls a second, what is asked for, and what failed.
@@ -289,4 +302,27 @@ fn time(venue: &dyn Venue, costs: &BTreeMap<Stream, Cost<'_>>, rate: u32) -> Dur
     }
     let longest = groups.into_values().max().unwrap_or(0);
     Duration::from_secs(longest.div_ceil(u64::from(rate)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_told_by_what_was_gained() {
+        for (gained, share, seconds, expected) in [
+            (0.5, 0.5, 60, "1m"),
+            // Half of it was there before.
+            (0.25, 0.75, 60, "1m"),
+            (0.001, 0.001, 60, "16h 39m"),
+            (1.0, 1.0, 60, "0s"),
+            // Nothing answers.
+            (0.0, 0.0, 60, "unknown"),
+            (0.0, 0.9, 60, "unknown"),
+            (1e-9, 1e-9, 60, "unknown"),
+        ] {
+            let told = eta(gained, share, Duration::from_secs(seconds));
+            assert_eq!(told, expected, "{gained} {share}");
+        }
+    }
 }

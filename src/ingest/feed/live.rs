@@ -384,7 +384,8 @@ impl Run {
             | GapCause::Refused
             | GapCause::Overflow
             | GapCause::Disk
-            | GapCause::Unread => self.vitals.last_bytes(),
+            | GapCause::Unread
+            | GapCause::Damaged => self.vitals.last_bytes(),
         };
         Ending { cause: Some(cause), why, at, proven_until }
     }

@@ -20,6 +20,7 @@ pub(super) struct Recent {
     pub(super) order: VecDeque<u64>,
     pub(super) keys: HashMap<u64, First>,
     limit: usize,
+    doubtful_until: Option<Timestamp>,
 }
 
 impl Recent {
@@ -30,6 +31,7 @@ impl Recent {
             keys: carried.seen.iter().map(|key| (*key, first)).collect(),
             order: carried.seen.into(),
             limit,
+            doubtful_until: carried.doubtful_until,
         }
     }
 
@@ -52,6 +54,11 @@ impl Recent {
         self.keys.get(&key).copied()
     }
 
+    /// Whether a file that held what happened at `time` may have been lost.
+    pub(super) fn doubts(&self, time: Timestamp) -> bool {
+        self.doubtful_until.is_some_and(|until| time <= until)
+    }
+
     /// Whether the oldest key need not be remembered any more.
     fn outlived(&self, now: Timestamp) -> bool {
         let oldest = self.order.front().and_then(|oldest| self.keys.get(oldest));
@@ -65,6 +72,7 @@ impl Recent {
         Carried {
             seen: self.order.iter().copied().collect(),
             seen_at: last.map(|last| last.at),
+            doubtful_until: self.doubtful_until,
             ..Carried::default()
         }
     }

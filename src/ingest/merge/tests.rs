@@ -216,3 +216,36 @@ fn a_carried_lane_goes_on_where_it_was() {
     let script = "offer 10 1 10\noffer 11 6 12\nnow 17";
     assert_eq!(candles(&mut after, script, false), ["11=6"]);
 }
+
+#[test]
+fn what_a_lost_file_held_is_let_in_again_and_doubtful() {
+    let mut lanes = Lanes::default();
+    is_new(&mut lanes, Stream::Trade, trade(7, 1.0));
+    candles(&mut lanes, "offer 10 1 10\nnow 16\noffer 20 5 20", false);
+    let mut after = Lanes::default();
+    for (key, state) in lanes.carry() {
+        let state = forget(&state, second(30)).expect("reads");
+        // A restart in between changes nothing.
+        let mut between = Lanes::default();
+        between.restore(key.clone(), &state).expect("reads");
+        between.touch(&key);
+        for (key, state) in between.carry() {
+            after.restore(key, &state).expect("reads");
+        }
+    }
+    let stream = key(Stream::Trade);
+    let told = |lanes: &mut Lanes, id, at| {
+        let mut row = row(30, trade(id, 1.0));
+        let Body::Trade(trade) = &mut row.body else { panic!("a trade") };
+        trade.ts_event = second(at);
+        lanes.offer(&stream, row)
+    };
+    // Live and in time: a file may hold it, or may have held it.
+    assert!(matches!(told(&mut after, 7, 1), Merged::Doubtful(_)));
+    assert!(matches!(told(&mut after, 7, 1), Merged::Duplicate(_)), "it was told just now");
+    assert!(matches!(told(&mut after, 8, 30), Merged::Doubtful(_)));
+    assert!(matches!(told(&mut after, 9, 31), Merged::New(_)), "it came later");
+    // The candle that was still open is written, and what was written comes again.
+    let script = "offer 10 1 10\noffer 31 1 31\nnow 60";
+    assert_eq!(candles(&mut after, script, false), ["10=1 again", "31=1", "20=5"]);
+}

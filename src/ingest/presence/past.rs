@@ -116,8 +116,10 @@ pub(super) fn words(subscriptions: &[Subscription]) -> String {
     serde_json::json!(streams).to_string()
 }
 
-/// What [`words`] wrote; words of another version are passed over.
-fn asked(words: &str) -> Arc<[Subscription]> {
+/// What a session asked for, read from its row in the catalog; words of another version are passed
+/// over.
+#[must_use]
+pub fn asked(words: &str) -> Arc<[Subscription]> {
     let streams: BTreeMap<String, Vec<String>> = serde_json::from_str(words).unwrap_or_default();
     let one = |stream: &str, code: &str| {
         let depth =

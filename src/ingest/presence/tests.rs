@@ -21,7 +21,7 @@ fn start(past: Past) -> Presence {
 /// Runs a script, one word group a line, and returns the ledger in order of the gaps' numbers.
 ///
 /// `open S T trade:A,B book:A` · `served S T trade:A` · `unserved S T trade:A` ·
-/// `alive S T` · `close S T proven P cause` (cause `none`: on purpose).
+/// `gone S T A` · `alive S T` · `close S T proven P cause` (cause `none`: on purpose).
 fn ledger(presence: &mut Presence, script: &str) -> Vec<String> {
     let mut gaps: BTreeMap<i64, Gap> = BTreeMap::new();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -55,6 +55,7 @@ fn step(presence: &mut Presence, line: &str) {
                 presence.unserved(session, one.stream, &one.market);
             }
         }
+        "gone" => presence.gone(when, |_, market| market.as_str() == words[3]),
         "alive" => presence.alive(session, when, 0, 0),
         "close" => presence.closed(&SessionClosed {
             session,
@@ -306,4 +307,46 @@ fn a_publication_stores_how_long_a_session_is_proven() {
     let row = presence.drain(true).sessions.remove(0);
     assert_eq!(row.proven_until, Some(at(60)));
     assert_eq!(Arc::as_ref(&presence.subscriptions(1)).len(), 1);
+}
+
+#[test]
+fn a_market_that_is_delisted_while_it_is_away_is_no_gap_for_ever() {
+    let begin = "open 1 0 trade:A,B book:A\n served 1 1 trade:A,B\n served 1 1 book:A\n
+        close 1 10 proven 9 disconnect\n";
+    let check = |more: &str, expected: &[&str]| {
+        let mut presence = start(Past::default());
+        assert_eq!(ledger(&mut presence, &[begin, more].concat()), expected, "{more}");
+    };
+    let book = "orderbook * 9-… disconnect open";
+    check("gone 1 20 C", &["trade * 9-… disconnect open", book]);
+    // The other one is back: its row ends there, and that of the lost one where it is known.
+    let back = "gone 1 20 B\n open 2 11 trade:A\n served 2 12 trade:A";
+    check(back, &["trade * 9-12 disconnect open", book, "trade B 9-20 disconnect open"]);
+    let both = "gone 1 20 B\n gone 1 30 A";
+    let books = "orderbook * 9-9 disconnect beyond_repair";
+    let trades = "trade * 9-9 disconnect open";
+    let rows = [trades, books, "trade B 9-20 disconnect open"];
+    check(
+        both,
+        &[
+            &rows[..],
+            &["trade A 9-30 disconnect open", "orderbook A 9-30 disconnect beyond_repair"],
+        ]
+        .concat(),
+    );
+    // One of an earlier run, and one that was refused.
+    let gap = |market: Option<&str>| Gap {
+        venue: "v".into(),
+        stream: Stream::Trade,
+        market: market.map(Market::new),
+        from: at(90),
+        to: None,
+        cause: GapCause::Refused,
+        state: GapState::Open,
+        rows_repaired: 0,
+        source: None,
+        detail: String::new(),
+    };
+    let past = Past { lasting: vec![(4, gap(Some("B")))], next_gap: 5, ..Past::default() };
+    assert_eq!(ledger(&mut start(past), "gone 1 120 B"), ["trade B 90-120 refused open"]);
 }

@@ -283,6 +283,8 @@ impl Writer {
         if self.now.since(self.looked) >= LOOK_EVERY {
             self.looked = self.now;
             self.ripen(false);
+            let Self { presence, intake, now, .. } = self;
+            presence.gone(*now, |venue, market| intake.instruments.is_gone(venue, market));
             self.show();
             // Not for each change of each of many jobs: frames would wait for the disk.
             jobs_have_news = self.intake.jobs.has_news();

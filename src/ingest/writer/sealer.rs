@@ -166,7 +166,7 @@ fn settle(fs: &Arc<dyn Fs>, paths: &Paths, one: &PartJob) -> Result<Settled, Seg
             let each = |cells: &Cells<'_>| doubts.look(number, cells);
             match segment::scan(fs, paths, segment, extent, each) {
                 // What cannot be read there is not lost twice: recording goes on.
-                Err(error @ SegmentError::Damaged { .. }) => {
+                Err(error) if matches!(error, SegmentError::Damaged { .. }) || error.is_gone() => {
                     tracing::error!("{error}. Rows that it held may be written again");
                 }
                 scanned => scanned?,

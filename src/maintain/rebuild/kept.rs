@@ -10,7 +10,7 @@ use crate::model::frame::Frame;
 use crate::store::fs::Fs;
 use crate::store::journal::{self, JournalError, Recovery, RecoveryReport};
 use crate::store::raw;
-use crate::store::segment::Frames;
+use crate::store::segment::{Ends, Frames};
 
 /// By how much clocks may have been set, and arrivals be out of order, between two files.
 const SLACK: Duration = Duration::from_mins(5);
@@ -27,8 +27,8 @@ pub(super) struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// Looks at every frame that may be of the span.
-    pub(super) fn survey(site: Site<'a>) -> Result<Self, RebuildError> {
+    /// Looks at every frame that may be of the span; those of `more` are asked for as well.
+    pub(super) fn survey(site: Site<'a>, more: &[Ends<i64>]) -> Result<Self, RebuildError> {
         let (fs, span) = (site.fs.as_ref(), site.request.span);
         let days = raw::days(fs, site.paths)?;
         let days = raw::reaching(&days, span.from().date(), span.to().date());
@@ -44,7 +44,8 @@ impl<'a> Kept<'a> {
         for frame in recovery.by_ref() {
             let sequence = sequence(&frame);
             kept.held.push(sequence);
-            if span.contains(frame.ts_recv) {
+            let within = |ends: &Ends<i64>| ends.min <= sequence && sequence <= ends.max;
+            if span.contains(frame.ts_recv) || more.iter().any(within) {
                 kept.asked.push(sequence);
             }
         }

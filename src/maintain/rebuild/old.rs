@@ -78,10 +78,14 @@ pub(super) fn key(segment: &Segment) -> PartKey {
 
 /// A part that holds other rows too cannot be read.
 pub(super) fn border(segment: &Segment) -> impl Fn(SegmentError) -> RebuildError {
-    let Ends { min: from, max: to } = segment.ts_recv;
+    let (Ends { min: from, max: to }, frames) = (segment.ts_recv, segment.frames);
     move |source| match source {
-        SegmentError::Damaged { .. } => RebuildError::Border { from, to, source },
-        SegmentError::Disk { .. } | SegmentError::Misfit { .. } => RebuildError::Segment(source),
+        SegmentError::Disk { .. } | SegmentError::Misfit { .. } if !source.is_gone() => {
+            RebuildError::Segment(source)
+        }
+        SegmentError::Damaged { .. } | SegmentError::Disk { .. } | SegmentError::Misfit { .. } => {
+            RebuildError::Border { from, to, frames, source }
+        }
     }
 }
 

@@ -19,6 +19,11 @@ impl Stage {
         Self { next, parts: Vec::new() }
     }
 
+    /// The number that the next part gets.
+    pub(super) const fn next(&self) -> u64 {
+        self.next
+    }
+
     /// The new parts.
     pub(super) fn parts(&self) -> &[Written] {
         &self.parts

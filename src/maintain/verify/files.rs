@@ -2,7 +2,6 @@
 
 use std::io::ErrorKind;
 
-use super::remedy::remedy;
 use super::{Fault, FaultKind, Site};
 use crate::model::record::{CellSink, HashSink, Head, Row};
 use crate::model::subscription::Stream;
@@ -15,7 +14,7 @@ pub(super) fn check(site: Site<'_>, segment: &Segment) -> Vec<Fault> {
         path: segment.name.to_string(),
         fault: kind,
         detail,
-        remedy: remedy(site, segment, kind),
+        remedy: Vec::new(),
     };
     let found = match size(site, segment) {
         Some(found) => vec![found],

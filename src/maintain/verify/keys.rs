@@ -16,7 +16,6 @@ use chrono::NaiveDate;
 use smol_str::SmolStr;
 
 use super::files::identity;
-use super::remedy::remedy;
 use super::work::parallel;
 use super::{Fault, FaultKind, Site, VerifyError};
 use crate::model::span::{Span, Spans};
@@ -57,7 +56,7 @@ pub(super) fn check(
                     path: segment.name.to_string(),
                     fault: FaultKind::Key,
                     detail,
-                    remedy: remedy(site, segment, FaultKind::Key),
+                    remedy: Vec::new(),
                 });
             }
         }

@@ -45,7 +45,7 @@ use crate::model::time::Timestamp;
 use crate::store::catalog::{Catalog, CatalogError, ConditionRow, Filter};
 use crate::store::folder::{Folder, FolderError, held_by};
 use crate::store::fs::Fs;
-use crate::store::paths::Paths;
+use crate::store::paths::{PartName, Paths};
 use crate::store::segment::Segment;
 
 /// How often a day is begun anew because its files were replaced meanwhile, or cannot be read.
@@ -84,6 +84,10 @@ pub struct Report {
     pub rows: u64,
     /// What is wrong, in the order of the paths.
     pub faults: Vec<Fault>,
+    /// The commands that mend all of it, one after the other.
+    pub remedies: Vec<String>,
+    /// Damaged files that have to go first: nothing in the folder has their rows.
+    pub lost: Vec<PartName>,
     /// Files that were replaced while this went on, and not looked at.
     pub replaced: u64,
     /// Files that were never published, or are about to go: the next start removes them.
@@ -103,8 +107,8 @@ pub struct Fault {
     pub fault: FaultKind,
     /// Where in the file, and in what way.
     pub detail: String,
-    /// The command that mends it, where there is one.
-    pub remedy: Option<String>,
+    /// The commands that mend it, one after the other, where there are any.
+    pub remedy: Vec<String>,
 }
 
 words! {
@@ -229,6 +233,7 @@ pub fn verify(
         report.not_stored = store(data, now, &report.hours);
     }
     report.faults.sort();
+    remedy::offer(site, &segments, &mut report);
     Ok(report)
 }
 

@@ -1,17 +1,77 @@
-//! The command that mends a file: made again from kept frames, else asked of the venue again.
+//! The commands that mend what is at fault, in the order in which they work.
+//!
+//! * A file whose raw frames are all kept is made again from them (`rebuild`), and nothing is lost.
+//! * Any other damaged file first has to go: `verify --quarantine` takes it out of the catalog and
+//!   names what is lost in the gap ledger. What the venue still tells is then had again by
+//!   `gaps repair`, or by the next start of a recorder.
+//! * What is recorded twice is merged by `compact`.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{FaultKind, Site};
+use super::{Fault, FaultKind, Report, Site};
+use crate::model::span::Span;
+use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
+use crate::store::journal;
+use crate::store::paths::PartName;
 use crate::store::raw;
-use crate::store::segment::Segment;
+use crate::store::segment::{Frames, Segment};
 use crate::venue::by_name;
 
+/// By how much arrivals may be out of order between two files of frames.
+const SLACK: Duration = Duration::from_mins(5);
+
+/// The kinds of commands, in the order in which they work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Quarantine,
+    Rebuild,
+    Compact,
+    Repair,
+}
+
+type Command = (Step, String);
+
+/// Says of every fault how it is mended, and which files have to go for it.
+pub(super) fn offer(site: Site<'_>, segments: &[Segment], report: &mut Report) {
+    let known: BTreeMap<String, &Segment> =
+        segments.iter().map(|segment| (segment.name.to_string(), segment)).collect();
+    let at_fault = report.faults.iter().filter_map(|fault| known.get(&fault.path).copied());
+    let kept = kept(site, &at_fault.collect::<Vec<_>>());
+    let mut all: BTreeSet<Command> = BTreeSet::new();
+    for fault in &mut report.faults {
+        let commands = match (known.get(&fault.path), fault.path.parse::<PartName>()) {
+            (Some(segment), _) => {
+                let commands = of_file(site, segment, segments, fault, &kept);
+                if commands.iter().any(|(step, _)| *step == Step::Quarantine) {
+                    report.lost.push(segment.name.clone());
+                }
+                commands
+            }
+            (None, Ok(_)) if fault.fault == FaultKind::Unknown => vec![quarantine(site)],
+            (None, _) => Vec::new(),
+        };
+        fault.remedy = commands.iter().map(|(_, command)| command.clone()).collect();
+        all.extend(commands);
+    }
+    report.lost.sort();
+    report.lost.dedup();
+    report.remedies = all.into_iter().map(|(_, command)| command).collect();
+}
+
 /// What can be done about a file.
-pub(super) fn remedy(site: Site<'_>, segment: &Segment, kind: FaultKind) -> Option<String> {
-    match kind {
-        FaultKind::Unknown | FaultKind::Count => None,
+fn of_file(
+    site: Site<'_>,
+    segment: &Segment,
+    segments: &[Segment],
+    fault: &Fault,
+    kept: &Frames,
+) -> Vec<Command> {
+    match fault.fault {
+        FaultKind::Unknown | FaultKind::Count => Vec::new(),
         FaultKind::Missing
         | FaultKind::Unreadable
         | FaultKind::Size
@@ -20,34 +80,100 @@ pub(super) fn remedy(site: Site<'_>, segment: &Segment, kind: FaultKind) -> Opti
         | FaultKind::Rows
         | FaultKind::Span
         | FaultKind::Order
-        | FaultKind::Key => rebuild(site, segment).or_else(|| backfill(site, segment)),
+            if kept.cover(segment.frames) =>
+        {
+            vec![rebuild(site, segment)]
+        }
+        FaultKind::Missing
+        | FaultKind::Unreadable
+        | FaultKind::Size
+        | FaultKind::Checksum
+        | FaultKind::Format
+        | FaultKind::Rows
+        | FaultKind::Span
+        | FaultKind::Order => {
+            let repair = is_had_again(site, segment).then(|| repair(site, segment));
+            [quarantine(site)].into_iter().chain(repair).collect()
+        }
+        FaultKind::Key if kept.cover(segment.frames) => vec![rebuild(site, segment)],
+        FaultKind::Key => compact(site, segment, segments).into_iter().collect(),
     }
 }
 
-/// From raw frames, where the days on which its rows arrived are kept.
-fn rebuild(site: Site<'_>, segment: &Segment) -> Option<String> {
-    let (first, last) = (segment.ts_recv.min, segment.ts_recv.max);
-    let days = raw::days(site.fs.as_ref(), site.paths).ok()?;
-    if raw::reaching(&days, first.date(), last.date()).is_empty() {
-        return None;
+/// The frames kept around the arrival of the rows of `files`.
+fn kept(site: Site<'_>, files: &[&Segment]) -> Frames {
+    let mut frames = Frames::default();
+    let first = files.iter().map(|file| file.ts_recv.min).min();
+    let last = files.iter().map(|file| file.ts_recv.max).max();
+    let span = first.zip(last).and_then(|(first, last)| Span::new(first, after(last)));
+    let (Some(span), Ok(days)) = (span, raw::days(site.fs.as_ref(), site.paths)) else {
+        return frames;
+    };
+    let days = raw::reaching(&days, span.from().date(), span.to().date());
+    let folders: Vec<_> = days.into_iter().map(|day| site.paths.raw(day)).collect();
+    match journal::replay_within(Arc::clone(site.fs), &folders, span, SLACK) {
+        Ok(recovery) => {
+            for frame in recovery {
+                frames.push(i64::try_from(frame.sequence).unwrap_or(i64::MAX));
+            }
+        }
+        Err(error) => tracing::warn!("raw frames are not taken for kept: {error}"),
     }
-    let (data, stream) = (site.paths.data().display(), segment.name.stream);
-    let to = after(last);
-    Some(format!("veritape rebuild --data {data} --from {first} --to {to} --streams {stream}"))
+    frames
 }
 
-/// From the venue, as far as its history reaches.
-fn backfill(site: Site<'_>, segment: &Segment) -> Option<String> {
-    let (venue, stream) = (segment.name.venue.as_str(), segment.name.stream);
-    let offer = by_name(venue)?.offers().iter().find(|offer| offer.stream == stream)?;
-    let (from, to) = (segment.ts_event.min, after(segment.ts_event.max));
-    if offer.history?.earliest(site.now).is_some_and(|earliest| from < earliest) {
-        return None;
+fn rebuild(site: Site<'_>, segment: &Segment) -> Command {
+    let (from, to) = (segment.ts_recv.min, after(segment.ts_recv.max));
+    let (data, stream) = (data(site), segment.name.stream);
+    let command =
+        format!("veritape rebuild --data {data} --from {from} --to {to} --streams {stream}");
+    (Step::Rebuild, command)
+}
+
+fn quarantine(site: Site<'_>) -> Command {
+    (Step::Quarantine, format!("veritape verify --data {} --quarantine", data(site)))
+}
+
+/// Trades and candles that are in two files of a day become one when these do.
+fn compact(site: Site<'_>, segment: &Segment, segments: &[Segment]) -> Option<Command> {
+    let PartName { stream, venue, date, .. } = &segment.name;
+    let beside = |one: &&Segment| {
+        one.name.stream == *stream && one.name.venue == *venue && one.name.date == *date
+    };
+    let merges = match stream {
+        Stream::Trade | Stream::Candle(_) => segments.iter().filter(beside).count() > 1,
+        Stream::Orderbook | Stream::Ticker | Stream::Instrument | Stream::Unread => false,
+    };
+    let command = || format!("veritape compact --data {} --all --streams {stream}", data(site));
+    merges.then(|| (Step::Compact, command()))
+}
+
+fn repair(site: Site<'_>, segment: &Segment) -> Command {
+    let command =
+        format!("veritape gaps repair --data {} --venue {}", data(site), segment.name.venue);
+    (Step::Repair, command)
+}
+
+/// Whether the venue's history reaches to any of the file's rows.
+fn is_had_again(site: Site<'_>, segment: &Segment) -> bool {
+    let offers = by_name(&segment.name.venue).map(|venue| venue.offers()).unwrap_or_default();
+    let offer = offers.iter().find(|offer| offer.stream == segment.name.stream);
+    let Some(history) = offer.and_then(|offer| offer.history) else { return false };
+    history.earliest(site.now).is_none_or(|earliest| earliest <= segment.ts_event.max)
+}
+
+fn data(site: Site<'_>) -> String {
+    quoted(site.paths.data())
+}
+
+/// A path, as a shell reads it.
+pub(super) fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
+    if !path.is_empty() && path.chars().all(plain) {
+        return path;
     }
-    let data = site.paths.data().display();
-    Some(format!(
-        "veritape backfill --data {data} --venue {venue} --streams {stream} --markets all --from {from} --to {to}"
-    ))
+    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 fn after(at: Timestamp) -> Timestamp {

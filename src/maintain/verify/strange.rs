@@ -45,9 +45,9 @@ pub(super) fn look(
 }
 
 fn unknown(path: String) -> Fault {
-    let detail = "the catalog does not know it, and readers of the folder may take it".to_owned();
-    let remedy = Some("move it out of the data folder".to_owned());
-    Fault { path, fault: FaultKind::Unknown, detail, remedy }
+    let detail = "the catalog does not know it, and readers of the folder may take it: it does \
+        not belong here";
+    Fault { path, fault: FaultKind::Unknown, detail: detail.to_owned(), remedy: Vec::new() }
 }
 
 /// Days of which the catalog counts other rows by the hour than it counts in files.
@@ -69,7 +69,7 @@ pub(super) fn miscounted(site: Site<'_>, catalog: &Catalog) -> Result<Vec<Fault>
         path: format!("stream={stream}/venue={venue}/date={date}"),
         fault: FaultKind::Count,
         detail: format!("{hours} rows by the hour, {files} in files"),
-        remedy: None,
+        remedy: Vec::new(),
     };
     Ok(wrong.map(fault).collect())
 }

@@ -25,6 +25,9 @@ pub struct Change {
     /// Numbers of files whose rows are in `segments` now. They stay on disk until they are
     /// removed, by the caller or at the next start.
     pub retired: Vec<u64>,
+    /// Numbers of files that are damaged or lost: the catalog forgets them. What is left of them is
+    /// moved to `quarantine/`, by the caller or at the next start.
+    pub lost: Vec<u64>,
     /// Files that are about to get their names, to be published by a later change: until then a
     /// start removes them.
     pub planned: Vec<PartName>,
@@ -85,6 +88,9 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Refusal
     }
     for number in &change.retired {
         retire(tx, *number, change.at)?;
+    }
+    for number in &change.lost {
+        forget(tx, *number)?;
     }
     for (number, market) in &change.of_market {
         let sql = "UPDATE segments SET market = ?2 WHERE number = ?1";
@@ -180,12 +186,16 @@ fn add_segment(tx: &Connection, segment: &Segment, at: Timestamp) -> Result<(), 
     Ok(())
 }
 
-fn retire(tx: &Connection, number: u64, at: Timestamp) -> Result<(), Refusal> {
+/// Takes a file out, and tells its path.
+fn forget(tx: &Connection, number: u64) -> Result<String, Refusal> {
     let sql = "DELETE FROM segments WHERE number = ?1 RETURNING path";
     let path: Option<String> =
         tx.prepare_cached(sql)?.query_row([number], |row| row.get(0)).optional()?;
-    let path = path
-        .ok_or_else(|| Refusal::Contradiction(format!("there is no segment {number} to retire")))?;
+    path.ok_or_else(|| Refusal::Contradiction(format!("there is no segment {number} to retire")))
+}
+
+fn retire(tx: &Connection, number: u64, at: Timestamp) -> Result<(), Refusal> {
+    let path = forget(tx, number)?;
     let sql = "INSERT INTO retired (number, path, retired_at) VALUES (?1, ?2, ?3)";
     tx.prepare_cached(sql)?.execute(params![number, path, at])?;
     Ok(())

@@ -67,6 +67,8 @@ fn check(outcome: Outcome, by_market: bool) {
         assert!(found == "new" || now == old, "{outcome:?} at operation {nth}: {now:#?}");
         let told = done.is_ok_and(|report| report.failed.is_empty());
         assert!(!told || found == "new", "{outcome:?} at operation {nth}");
+        let strange = home.fs.folders(&home.paths().quarantine()).unwrap();
+        assert!(strange.is_empty(), "{outcome:?} at operation {nth}: {strange:?}");
         outcomes.insert((found, told));
     }
     // Also: done, though not all of the old is removed.

@@ -176,15 +176,28 @@ fn a_damaged_part_is_made_again() {
     let damaged = trades.clone().nth(5).unwrap();
     let path = Paths::new(home.data()).part(&damaged.name);
     std::fs::write(&path, b"not what was written").unwrap();
-    // A span that cuts through it cannot be: its other rows would be lost.
+    // A span that cuts through it cannot be where a frame is not kept: its other rows would be lost.
+    let first =
+        |file: &PathBuf| -> i64 { file.file_stem().unwrap().to_str().unwrap().parse().unwrap() };
+    let files = home.raw_files();
+    let holder = files.iter().filter(|file| first(file) <= damaged.frames.min).max().unwrap();
+    let bytes = std::fs::read(holder).unwrap();
+    std::fs::remove_file(holder).unwrap();
     let middle = damaged.ts_recv.min.after(Duration::from_secs(20));
     let cut = Request { span: Span::new(middle, at(90_000)).unwrap(), ..everything() };
     let error = home.rebuild(&cut).unwrap_err();
     assert!(matches!(error, RebuildError::Border { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains(&damaged.ts_recv.min.to_string()), "{text}");
-    let around = Span::new(damaged.ts_recv.min, at(90_000)).unwrap();
-    home.check(&Request { span: around, ..everything() });
+    // Else it is made again with the rest, and so is one that is not there at all.
+    std::fs::write(holder, bytes).unwrap();
+    home.check(&cut);
+    let segments = Catalog::of_folder(home.data()).unwrap().segments(&Filter::default()).unwrap();
+    let trades = segments.iter().filter(|one| one.name.stream == Stream::Trade);
+    let gone = trades.clone().nth(2).unwrap();
+    std::fs::remove_file(Paths::new(home.data()).part(&gone.name)).unwrap();
+    let middle = gone.ts_recv.min.after(Duration::from_secs(20));
+    home.check(&Request { span: Span::new(middle, at(90_000)).unwrap(), ..everything() });
 }
 
 /// As if a decoder of the first run had not understood the frames of some trades.

@@ -1,13 +1,16 @@
 //! A small recording whose every row is known: two markets over 130 minutes, in files of an hour.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::super::{Progress, Report, Request, verify};
+use crate::model::frame::{Frame, Origin};
 use crate::model::market::{Market, Side, Source};
 use crate::model::record::{Body, Candle, Head, Instrument, Orderbook, Row, Ticker, Trade, Unread};
 use crate::model::subscription::{CandleUnit, Stream};
@@ -16,6 +19,7 @@ use crate::store::catalog::{
     Catalog, Change, Filter, HourRows, LiveSpan, SessionRow, SessionTally,
 };
 use crate::store::fs::{Fs, RealFs};
+use crate::store::journal::{self, Journal};
 use crate::store::paths::{PartName, Paths};
 use crate::store::segment::{self, Contents, Segment};
 
@@ -43,9 +47,14 @@ pub(super) struct Home {
 impl Home {
     /// The recording as it should be.
     pub(super) fn recorded() -> Self {
+        Self::on(Arc::new(RealFs))
+    }
+
+    /// The same on another disk; the catalog is on the real one.
+    pub(super) fn on(fs: Arc<dyn Fs>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths::new(folder.path());
-        let home = Self { fs: Arc::new(RealFs), paths, folder, frames: AtomicI64::new(0) };
+        let home = Self { fs, paths, folder, frames: AtomicI64::new(0) };
         home.session();
         for from in (0..LENGTH).step_by(3_600) {
             let seconds = (from..LENGTH.min(from + 3_600)).step_by(usize::try_from(EVERY).unwrap());
@@ -159,6 +168,37 @@ impl Home {
         let contents = Contents { name: &name, rows, bases: &[] };
         let written = segment::write(&self.fs, &self.paths, contents).unwrap();
         written.publish(self.fs.as_ref()).unwrap()
+    }
+
+    /// Keeps raw frames with these numbers.
+    pub(super) fn keep_raw(&self, frames: RangeInclusive<u64>) {
+        let folder = self.paths.raw(at(0).date());
+        let options = journal::Options { segment_bytes: 1 << 20, ..journal::Options::default() };
+        let (fs, aside) = (Arc::clone(&self.fs), self.paths.quarantine());
+        let (mut journal, _) =
+            Journal::open(fs, &folder, &aside, *frames.start(), options).unwrap();
+        let origin = Arc::new(Origin {
+            venue: VENUE.into(),
+            session: 1,
+            source: Source::Ws,
+            stream: None,
+            market: None,
+        });
+        for sequence in frames {
+            let frame = Frame::arrived(at(0), Arc::clone(&origin), Bytes::from_static(b"{}"));
+            journal.append(&Frame { sequence, ..frame }).unwrap();
+        }
+        journal.sync().unwrap();
+    }
+
+    /// Publishes other bytes as a part that is published already.
+    pub(super) fn republish(&self, part: &Segment, bytes: &[u8]) {
+        std::fs::write(self.paths.part(&part.name), bytes).unwrap();
+        let (length, blake3) = (bytes.len(), blake3::hash(bytes).to_hex());
+        self.sql(&format!(
+            "UPDATE segments SET bytes = {length}, blake3 = '{blake3}' WHERE number = {}",
+            part.name.number
+        ));
     }
 
     /// The part of `stream` that was published as the `place`th.

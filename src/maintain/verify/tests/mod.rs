@@ -2,15 +2,21 @@
 
 mod home;
 mod hours;
+mod lost;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
 use self::home::{Home, S1, at, everything};
 use super::*;
+use crate::maintain::compact::compact;
+use crate::maintain::compact::plan::Rule;
 use crate::model::record::Row;
 use crate::store::catalog::Change;
 use crate::store::fs::RealFs;
@@ -43,6 +49,22 @@ fn rows(home: &Home, stream: Stream, seconds: &[i64]) -> Vec<Row> {
 fn overwrite(home: &Home, segment: &Segment, bytes: &[u8]) -> String {
     std::fs::write(home.paths.part(&segment.name), bytes).unwrap();
     segment.name.to_string()
+}
+
+/// A part whose second half comes first.
+fn turned(home: &Home, part: &Segment) -> Vec<u8> {
+    let bytes = bytes::Bytes::from(std::fs::read(home.paths.part(&part.name)).unwrap());
+    let rows = usize::try_from(part.rows).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().with_batch_size(rows);
+    let ours = reader.metadata().file_metadata().key_value_metadata().cloned();
+    let batch = reader.build().unwrap().next().unwrap().unwrap();
+    let properties = WriterProperties::builder().set_key_value_metadata(ours).build();
+    let mut file = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch.slice(rows / 2, rows - rows / 2)).unwrap();
+    writer.write(&batch.slice(0, rows / 2)).unwrap();
+    writer.close().unwrap();
+    file
 }
 
 const CASES: &[Case] = &[
@@ -82,6 +104,25 @@ const CASES: &[Case] = &[
         },
         FaultKind::Span,
         "2 rows lie outside its spans or its day; the first: row 119, KRW-A at 2026-09-22T10:59:30Z",
+    ),
+    (
+        // As if this program had written it so.
+        |home| {
+            let part = home.part(Stream::Orderbook, 1);
+            home.republish(&part, b"PAR1 and so on");
+            part.name.to_string()
+        },
+        FaultKind::Format,
+        "is damaged",
+    ),
+    (
+        |home| {
+            let part = home.part(Stream::Trade, 0);
+            home.republish(&part, &turned(home, &part));
+            part.name.to_string()
+        },
+        FaultKind::Order,
+        "1 rows are not in order; the first: row 120, KRW-A at 2026-09-22T10:00:00Z",
     ),
     (
         |home| {
@@ -153,12 +194,12 @@ fn every_fault_is_named() {
     }
 }
 
-/// Every value of the enum is in a case, but for what needs another disk or a fault of ours.
+/// Every value of the enum is in a case, but for what needs another disk.
 #[test]
 fn every_kind_of_fault_has_a_case() {
     let shown = |kind: &FaultKind| CASES.iter().any(|(_, shown, _)| shown == kind);
     let rest: Vec<_> = FaultKind::ALL.iter().filter(|kind| !shown(kind)).collect();
-    assert_eq!(rest, [&FaultKind::Unreadable, &FaultKind::Format, &FaultKind::Order]);
+    assert_eq!(rest, [&FaultKind::Unreadable]);
 }
 
 /// Changes one byte of a file, and changes it back when dropped.
@@ -318,27 +359,75 @@ fn a_recorder_may_be_at_work() {
     assert_eq!(report.not_stored, None);
 }
 
+/// The commands for a file of a recording at which something is wrong.
+fn offered(home: &Home, part: &Segment) -> (Vec<String>, Vec<PartName>) {
+    let report = home.verify();
+    let fault = report.faults.into_iter().find(|fault| fault.path == part.name.to_string());
+    (fault.unwrap().remedy, report.lost)
+}
+
 #[test]
 fn a_remedy_is_what_can_be_had() {
+    let data = |home: &Home| home.data().display().to_string();
     let home = Home::recorded();
-    let mend = |kind: Stream| {
-        let part = home.part(kind, 0);
+    let out = format!("veritape verify --data {} --quarantine", data(&home));
+    let again = format!("veritape gaps repair --data {} --venue upbit", data(&home));
+    for (stream, expected) in [
+        (Stream::Orderbook, vec![&out]),
+        (Stream::Trade, vec![&out, &again]),
+        (S1, vec![&out, &again]),
+    ] {
+        let part = home.part(stream, 0);
         overwrite(&home, &part, b"PAR1");
-        let faults = home.verify().faults;
-        faults.into_iter().find(|fault| fault.path == part.name.to_string()).unwrap().remedy
-    };
-    assert_eq!(mend(Stream::Orderbook), None);
-    let words = mend(Stream::Trade).unwrap();
-    for part in
-        ["veritape backfill", "--streams trade", "--venue upbit", "--from 2026-09-22T10:00:00Z"]
-    {
-        assert!(words.contains(part), "{words}");
+        let (commands, lost) = offered(&home, &part);
+        assert_eq!(commands.iter().collect::<Vec<_>>(), expected, "{stream}");
+        assert!(lost.contains(&part.name), "{lost:?}");
     }
-    let raw = home.paths.raw(at(0).date());
-    std::fs::create_dir_all(raw).unwrap();
-    let words = mend(Stream::Orderbook).unwrap();
-    for part in ["veritape rebuild", "--streams orderbook", "--to 2026-09-22T10:59:30.000001Z"] {
-        assert!(words.contains(part), "{words}");
+    // Days that the venue does not tell of any more.
+    let late = at(9 * 86_400);
+    let progress = Progress { begin: &|_, _| {}, done: &|_| {} };
+    let report = verify(home.data(), &home.fs, late, &everything(), progress).unwrap();
+    let trades = report.faults.iter().find(|fault| fault.path.starts_with("stream=trade")).unwrap();
+    assert_eq!(trades.remedy, [out], "{trades:?}");
+}
+
+#[test]
+fn frames_that_are_kept_make_a_file_again() {
+    for (kept, whole) in [(1..=2_100, true), (1..=239, false), (2..=2_100, false)] {
+        let home = Home::recorded();
+        home.keep_raw(kept.clone());
+        let part = home.part(Stream::Trade, 0);
+        assert_eq!((part.frames.min, part.frames.max), (1, 240));
+        overwrite(&home, &part, b"PAR1");
+        let (commands, lost) = offered(&home, &part);
+        let rebuild = format!(
+            "veritape rebuild --data {} --from 2026-09-22T10:00:00Z --to 2026-09-22T10:59:30.000001Z \
+             --streams trade",
+            home.data().display()
+        );
+        assert_eq!(commands == [rebuild], whole, "{kept:?}: {commands:?}");
+        assert_eq!(lost.is_empty(), whole, "{kept:?}");
+    }
+}
+
+#[test]
+fn what_is_recorded_twice_is_merged() {
+    let home = Home::recorded();
+    let part = home.publish(Stream::Trade, &rows(&home, Stream::Trade, &[0, 1]));
+    let command =
+        format!("veritape compact --data {} --all --streams trade", home.data().display());
+    assert_eq!(offered(&home, &part), (vec![command], Vec::new()));
+    let rule = Rule { streams: vec![Stream::Trade], all: true, ..Rule::default() };
+    compact(home.data(), &home.fs, at(8_000), &rule).unwrap();
+    assert_eq!(home.verify().faults, Vec::new());
+}
+
+#[test]
+fn a_folder_is_named_as_a_shell_reads_it() {
+    for (path, expected) in
+        [("/data/upbit-1", "/data/upbit-1"), ("/my data", "'/my data'"), ("/it's", r"'/it'\''s'")]
+    {
+        assert_eq!(remedy::quoted(Path::new(path)), expected);
     }
 }
 
