@@ -344,3 +344,6 @@ impl Crew {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

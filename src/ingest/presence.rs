@@ -21,8 +21,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use self::past::words;
-pub use self::past::{Past, asked};
+pub use self::past::{Past, asked, words};
 pub use self::roll::{Attendance, Connection, Roll};
 use super::merge::LaneKey;
 use crate::model::event::{SessionClosed, SessionOpened};

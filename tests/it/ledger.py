@@ -1,8 +1,10 @@
 """Compares a data folder with the ledger of the simulated venue it was recorded from.
 
-    python tests/it/ledger.py LEDGER DATA GAPS [--strict] [--died FROM-TO,…] [--sync MICROSECONDS]
+    python tests/it/ledger.py LEDGER DATA GAPS --began MICROSECONDS [--strict] [--repaired]
+        [--died FROM-TO,…] [--sync MICROSECONDS]
 
-LEDGER has the trades of the venue, one JSON object a line; of a market and id the last line counts,
+LEDGER has the trades of the venue since it began, and those from before that it told as snapshots,
+one JSON object a line; of a market and id the last line counts,
 and its `sockets` says to how many connections the trade was sent. GAPS is what `gaps --json` said.
 
 What must hold, whatever happened:
@@ -58,6 +60,7 @@ def micros(text: str | None) -> float:
 class Recording:
     def __init__(self, args):
         self.strict = args.strict
+        self.began = args.began // 1000
         self.repaired = args.repaired
         spans = [span.split("-") for span in args.died.split(",") if span]
         self.died = [(int(begin), int(over)) for begin, over in spans]
@@ -124,7 +127,8 @@ class Recording:
 
     def values(self):
         self.figures["recorded"] = len(self.trades)
-        first = min(told["ts_ms"] for told in self.ledger.values())
+        # Not the first trade of the ledger: the snapshot of a quiet market is from long before.
+        first = self.began
         last = max(told["ts_ms"] for told in self.ledger.values())
         for row in self.trades:
             told = self.ledger.get((row["market"], row["id"]))
@@ -132,7 +136,7 @@ class Recording:
                 # REST knows the venue's past as well, and what is told only after its end.
                 ago, on = row["ts_event"] // 1000 - first, row["ts_event"] // 1000 - last
                 if row["source"] != "rest" or (ago >= 0 and on <= 0):
-                    where = f"{ago} ms after its first, {-on} ms before its last"
+                    where = f"{ago} ms after it began, {-on} ms before its last"
                     yield f"trade {row['market']} {row['id']} is not in the ledger: {where}"
                 else:
                     self.figures["before_the_ledger" if ago < 0 else "after_the_ledger"] += 1
@@ -259,6 +263,7 @@ def main() -> None:
     parser.add_argument("ledger", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("gaps", type=Path)
+    parser.add_argument("--began", type=int, required=True)
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--repaired", action="store_true")
     parser.add_argument("--died", default="")

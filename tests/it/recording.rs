@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+use veritape::model::time::Timestamp;
+use veritape::net::clock::{Clock as _, SystemClock};
 
 use crate::harness::{Ended, Process, Python, SOON, Sim, veritape, wait_until};
 
@@ -18,6 +20,8 @@ pub(crate) struct Recording {
     folder: TempDir,
     data: PathBuf,
     sim: Option<Sim>,
+    /// When the venue was up: its ledger has every trade since then.
+    began: Timestamp,
 }
 
 impl Recording {
@@ -34,7 +38,8 @@ impl Recording {
             path("faults.toml"),
         ]);
         let sim = Some(Sim::start(&arguments));
-        Self { data: folder.path().join("data"), folder, sim }
+        let began = SystemClock::new().now();
+        Self { data: folder.path().join("data"), folder, sim, began }
     }
 
     /// Records into `data` instead of a folder of its own.
@@ -110,6 +115,7 @@ impl Recording {
         fs::write(&gaps, self.ask("gaps").stdout).unwrap();
         let ledger = self.folder.path().join("ledger");
         let mut arguments: Vec<OsString> = [&ledger, &self.data, &gaps].map(OsString::from).into();
+        arguments.extend(["--began".into(), self.began.micros().to_string().into()]);
         arguments.extend(options.iter().map(OsString::from));
         let told = python.run("tests/it/ledger.py", &arguments);
         println!("{}", told.trim());

@@ -107,7 +107,8 @@ impl Presence {
 
 /// What a session asked for, as JSON: the markets of each stream, each with its depth behind a dot
 /// where one was asked for.
-pub(super) fn words(subscriptions: &[Subscription]) -> String {
+#[must_use]
+pub fn words(subscriptions: &[Subscription]) -> String {
     let mut streams: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for one in subscriptions {
         let depth = one.depth.map(|depth| format!(".{depth}")).unwrap_or_default();
