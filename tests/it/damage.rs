@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Ended, Process, Python, SOON, veritape};
+use crate::harness::{Ended, Process, Python, SOON, veritape, wait_until};
 use crate::rebuild::{rows, same};
 use crate::recording::Recording;
 use crate::verify::{document, files, flip, verify};
@@ -19,7 +19,12 @@ fn recorded(settings: &str, streams: &str) -> Recording {
     let settings = format!("rotate = '1s'\nsettle = '1s'\n{settings}");
     let recorder = recording.start_with(&settings, &["--markets", "all", "--streams", streams]);
     recorder.wait_for_talk("connected", SOON);
-    recording.more_trades(1_500);
+    recording.more_trades(1_000);
+    let many = |stream: &str| {
+        let folder = recording.data().join(format!("stream={stream}"));
+        folder.exists() && files(&recording, stream).len() > 4
+    };
+    wait_until("files", SOON, || streams.split(',').all(many).then_some(()));
     recorder.signal(Signal::TERM);
     recorder.wait(SOON).success();
     assert_eq!(verify(&recording, &[]).status.code(), Some(0));

@@ -5,7 +5,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, TimestampMicrosecondArray};
 use bytes::Bytes;
@@ -145,14 +144,16 @@ fn lived() -> Past {
     asking.wait(SOON);
     summary(&past.ask(DAY, &WANTED).wait(SOON * 4), 0);
 
-    let recorder = past.sim.record(&past.data(), &WANTED);
+    let settings = past.data().with_file_name("veritape.toml");
+    fs::write(&settings, "rotate = '1s'\nsettle = '1s'\n").unwrap();
+    let settings = ["--config", settings.to_str().unwrap()];
+    let recorder = past.sim.record(&past.data(), &[&settings[..], &WANTED].concat());
     recorder.wait_for_talk("connected", SOON);
     wait_until("gaps, repaired", SOON * 2, || {
         let gaps = json_of(&["gaps"], &past.data(), None);
-        let gaps = gaps["gaps"].as_array().unwrap().clone();
-        let trades = gaps.iter().filter(|gap| gap["stream"] == "trade").count();
-        let open = gaps.iter().any(|gap| gap["state"] == "open");
-        (trades > 1 && !open).then_some(())
+        let gaps = gaps["gaps"].as_array().unwrap().iter();
+        let repaired = gaps.filter(|gap| gap["stream"] == "trade" && gap["state"] == "repaired");
+        (repaired.count() > 1).then_some(())
     });
     recorder.signal(Signal::TERM);
     recorder.wait(SOON).success();
