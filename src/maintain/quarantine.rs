@@ -29,7 +29,7 @@ use crate::store::fs::Fs;
 use crate::store::paths::{PartName, Paths};
 use crate::store::segment::{self, Ends, Extent, Segment, SegmentError};
 use crate::store::sweep;
-use crate::venue::by_name;
+use crate::venue::{Venue, by_name};
 
 const HOUR: Duration = Duration::from_micros(HOUR_US.unsigned_abs());
 const INSTANT: Duration = Duration::from_micros(1);
@@ -139,7 +139,7 @@ impl Site<'_> {
             lanes.extend(
                 lost.keys().map(|market| (part.venue.clone(), part.stream, market.clone())),
             );
-            for gap in self.gaps(part, files, &lost) {
+            for gap in gaps(part, files, &lost) {
                 let id = start
                     .next_gap
                     .saturating_add_unsigned(u64::try_from(change.gaps.len()).unwrap_or(u64::MAX));
@@ -206,39 +206,6 @@ impl Site<'_> {
         Ok(lost)
     }
 
-    fn gaps(self, part: &PartKey, files: &[&Segment], lost: &Lost) -> Vec<Gap> {
-        let offers = by_name(&part.venue).map(|venue| venue.offers()).unwrap_or_default();
-        let repairable =
-            offers.iter().any(|offer| offer.stream == part.stream && offer.history.is_some());
-        let state = if repairable { GapState::Open } else { GapState::BeyondRepair };
-        let gap = |market: &Option<Market>, span: &Span| {
-            let held = |file: &&&Segment| {
-                whole(file, file.ts_event).is_some_and(|one| one.intersect(*span).is_some())
-            };
-            let names: Vec<String> =
-                files.iter().filter(held).map(|file| file.name.to_string()).collect();
-            let (first, more) = (names.first().cloned().unwrap_or_default(), names.len());
-            let more = more.checked_sub(1).filter(|more| *more > 0);
-            let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
-            Gap {
-                venue: part.venue.clone(),
-                stream: part.stream,
-                market: market.clone(),
-                from: span.from(),
-                to: Some(span.to()),
-                cause: GapCause::Damaged,
-                state,
-                rows_repaired: 0,
-                source: None,
-                detail: format!("{first}{more} went to quarantine"),
-            }
-        };
-        let of_market = |(market, spans): (&Option<Market>, &Spans)| {
-            spans.iter().map(|span| gap(market, &span)).collect::<Vec<_>>()
-        };
-        lost.iter().flat_map(of_market).collect()
-    }
-
     /// A lane that does not rely on what it saw; none where it keeps it.
     fn forgotten(self, carry: Carry) -> Result<Option<Carry>, QuarantineError> {
         match carry.stream {
@@ -254,6 +221,40 @@ impl Site<'_> {
         })?;
         Ok(Some(Carry { state, ..carry }))
     }
+}
+
+/// The ledger's rows for what is lost.
+fn gaps(part: &PartKey, files: &[&Segment], lost: &Lost) -> Vec<Gap> {
+    let offers = by_name(&part.venue).map(Venue::offers).unwrap_or_default();
+    let repairable =
+        offers.iter().any(|offer| offer.stream == part.stream && offer.history.is_some());
+    let state = if repairable { GapState::Open } else { GapState::BeyondRepair };
+    let gap = |market: &Option<Market>, span: &Span| {
+        let held = |file: &&&Segment| {
+            whole(file, file.ts_event).is_some_and(|one| one.intersect(*span).is_some())
+        };
+        let names: Vec<String> =
+            files.iter().filter(held).map(|file| file.name.to_string()).collect();
+        let (first, more) = (names.first().cloned().unwrap_or_default(), names.len());
+        let more = more.checked_sub(1).filter(|more| *more > 0);
+        let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+        Gap {
+            venue: part.venue.clone(),
+            stream: part.stream,
+            market: market.clone(),
+            from: span.from(),
+            to: Some(span.to()),
+            cause: GapCause::Damaged,
+            state,
+            rows_repaired: 0,
+            source: None,
+            detail: format!("{first}{more} went to quarantine"),
+        }
+    };
+    let of_market = |(market, spans): (&Option<Market>, &Spans)| {
+        spans.iter().map(|span| gap(market, &span)).collect::<Vec<_>>()
+    };
+    lost.iter().flat_map(of_market).collect()
 }
 
 /// The times of rows that `file` may hold of an hour.

@@ -182,7 +182,9 @@ fn what_is_kept_raw_is_made_again() {
     let trades = in_order(&recording, "trade");
     let (books, candles) = (in_order(&recording, "orderbook"), in_order(&recording, "candle.1s"));
     let flipped = [&trades[1], &books[2], &candles[1], &candles[2]];
-    flipped.iter().for_each(|path| flip(path));
+    for path in flipped {
+        flip(path);
+    }
     std::fs::remove_file(&trades[2]).unwrap();
     let at_fault: Vec<(&Path, &str)> = flipped
         .iter()

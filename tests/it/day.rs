@@ -58,10 +58,9 @@ impl Copy {
     /// A copy of `data`, where the hour is in the only file of its day.
     fn of(data: &Path, to: &Path, hour: Timestamp) -> Self {
         copy(data, to);
-        let date = hour.date();
         let sql = "SELECT path FROM segments WHERE stream = 'trade' AND date = ?1";
         let db = Connection::open(to.join("catalog.sqlite")).unwrap();
-        let file: String = db.query_row(sql, [date.to_string()], |row| row.get(0)).unwrap();
+        let file: String = db.query_row(sql, [hour.date().to_string()], |row| row.get(0)).unwrap();
         let bytes = Bytes::from(fs::read(to.join(&file)).unwrap());
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
         let says = reader.metadata().file_metadata().key_value_metadata().cloned();
@@ -82,7 +81,9 @@ impl Copy {
         let mut bytes = Vec::new();
         let says = WriterProperties::builder().set_key_value_metadata(self.says.clone()).build();
         let mut writer = ArrowWriter::try_new(&mut bytes, self.rows.schema(), Some(says)).unwrap();
-        pieces.iter().for_each(|piece| writer.write(piece).unwrap());
+        for piece in pieces {
+            writer.write(piece).unwrap();
+        }
         writer.close().unwrap();
         fs::write(self.data.join(&self.file), &bytes).unwrap();
         let db = Connection::open(self.data.join("catalog.sqlite")).unwrap();

@@ -19,7 +19,7 @@ use crate::store::journal;
 use crate::store::paths::PartName;
 use crate::store::raw;
 use crate::store::segment::{Frames, Segment};
-use crate::venue::by_name;
+use crate::venue::{Venue, by_name};
 
 /// By how much arrivals may be out of order between two files of frames.
 const SLACK: Duration = Duration::from_mins(5);
@@ -156,7 +156,7 @@ fn repair(site: Site<'_>, segment: &Segment) -> Command {
 
 /// Whether the venue's history reaches to any of the file's rows.
 fn is_had_again(site: Site<'_>, segment: &Segment) -> bool {
-    let offers = by_name(&segment.name.venue).map(|venue| venue.offers()).unwrap_or_default();
+    let offers = by_name(&segment.name.venue).map(Venue::offers).unwrap_or_default();
     let offer = offers.iter().find(|offer| offer.stream == segment.name.stream);
     let Some(history) = offer.and_then(|offer| offer.history) else { return false };
     history.earliest(site.now).is_none_or(|earliest| earliest <= segment.ts_event.max)
