@@ -75,8 +75,9 @@ impl Webhook {
     fn wait(&self, what: &str, wanted: impl Fn(&[Post]) -> bool) -> Vec<Post> {
         let posts = self.heard.posts.lock().unwrap();
         let within = Duration::from_mins(1);
-        let waited = self.heard.changed.wait_timeout_while(posts, within, |posts| !wanted(posts));
-        let (posts, late) = waited.unwrap();
+        let changed = &self.heard.changed;
+        let (posts, late) =
+            changed.wait_timeout_while(posts, within, |posts| !wanted(posts)).unwrap();
         assert!(!late.timed_out(), "{what}: {posts:#?}");
         posts.clone()
     }

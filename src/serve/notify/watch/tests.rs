@@ -1,3 +1,5 @@
+use News::{DiskLow, DiskOk, GapClosed, GapOpened, HealthLost, HealthRegained};
+
 use super::*;
 use crate::ingest::presence::{Attendance, Roll};
 use crate::ingest::progress::Progress;
@@ -37,7 +39,6 @@ fn every_beginning_and_every_end_of_a_gap_is_told_once() {
         let found: Vec<_> = news.iter().map(|(news, id, _)| (*news, *id)).collect();
         assert_eq!(found, expected);
     };
-    use News::{GapClosed, GapOpened};
     check(&[]);
     write(&[(3, None), (4, Some(9))]);
     check(&[(GapOpened, 3), (GapOpened, 4), (GapClosed, 4)]);
@@ -54,11 +55,8 @@ fn every_beginning_and_every_end_of_a_gap_is_told_once() {
 fn what_lasts_is_told_and_what_passes_is_not() {
     let served = Attendance { asked: 1, served: 1, ..Attendance::default() };
     let streams = [(("v".into(), Stream::Trade), served)].into();
-    let progress = |at_s: i64| {
-        let roll = Arc::new(Roll { connections: Vec::new(), streams });
-        Progress { at: Timestamp::from_millis(at_s * 1_000), roll, ..Progress::default() }
-    };
-    let mut progress = progress(0);
+    let roll = Arc::new(Roll { connections: Vec::new(), streams });
+    let mut progress = Progress { roll, ..Progress::default() };
     let mut judge = Judge::default();
     let mut told = Vec::new();
     for second in 0..60 {
@@ -66,14 +64,11 @@ fn what_lasts_is_told_and_what_passes_is_not() {
         progress.at = now;
         // No connection is up, so it is unwell all the time but from 20 to 40.
         if second == 20 {
-            let away = Attendance { away: Some((gap(None), 1)), ..Attendance::default() };
-            let mut roll = Roll::default();
-            let mut away = away;
-            if let Some((gap, _)) = &mut away.away {
-                gap.from = Timestamp::from_millis(1_000_000);
-            }
-            roll.streams.insert(("v".into(), Stream::Trade), away);
-            progress.roll = Arc::new(roll);
+            // A gap that has only begun is no failure, and says why no connection is up.
+            let begun = Gap { from: Timestamp::from_millis(1_000_000), ..gap(None) };
+            let away = Attendance { away: Some((begun, 1)), ..Attendance::default() };
+            let streams = [(("v".into(), Stream::Trade), away)].into();
+            progress.roll = Arc::new(Roll { connections: Vec::new(), streams });
         }
         if second == 40 {
             progress.roll = Arc::default();
@@ -92,7 +87,6 @@ fn what_lasts_is_told_and_what_passes_is_not() {
         let notices = judge.judge(&signs);
         told.extend(notices.into_iter().map(|notice| (second, notice.news)));
     }
-    use News::{DiskLow, DiskOk, HealthLost, HealthRegained};
     let expected =
         [(2, HealthLost), (12, DiskLow), (15, DiskOk), (22, HealthRegained), (42, HealthLost)];
     assert_eq!(told, expected);
