@@ -331,9 +331,9 @@ fn show(plan: &Plan, ground: &Ground) -> Result<(), Failure> {
     output::table(&head, rows.collect(), "nothing")?;
     let subscriptions = plan.connections.iter().sum::<usize>();
     let mut lines = vec![String::new()];
+    let connections = plan.connections();
     lines.push(format!(
-        "{} connections, {subscriptions} subscriptions on each line",
-        plan.connections()
+        "connections: {connections}, each line carries {subscriptions} subscriptions"
     ));
     let a_day = plan.bytes_per_day(ground.keeps_raw).map_or_else(unknown, output::bytes);
     let raw = if ground.keeps_raw { ", raw frames with them" } else { "" };

@@ -45,7 +45,7 @@ fn a_check_tells_and_records_nothing() {
 
     let table = checked(&sim, &data, &asked);
     assert_eq!(table.status.code(), Some(0), "{}", table.stderr);
-    for words in ["upbit orderbook", "2 connections", "open files", "typical"] {
+    for words in ["upbit orderbook", "connections: 2", "open files", "typical"] {
         assert!(table.stdout.contains(words), "{words:?} is not in {}", table.stdout);
     }
     assert!(!data.exists(), "a check makes no folder");
