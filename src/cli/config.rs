@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::config_notify::NotifySettings;
 use super::config_retain::{self, Kept};
 pub(super) use super::http::{HttpAddress, Secret};
 use super::{Common, VenueArgs};
@@ -47,6 +48,7 @@ pub struct Config {
     pub(super) min_free_bytes: ByteSize,
     pub(super) raw: Raw,
     pub(super) retain: BTreeMap<String, Kept>,
+    pub(super) notify: NotifySettings,
 }
 
 /// What becomes of the raw frames once they are published.
@@ -142,6 +144,7 @@ impl Default for Config {
             min_free_bytes: ByteSize::mib(256),
             raw: Raw::default(),
             retain: BTreeMap::new(),
+            notify: NotifySettings::default(),
         }
     }
 }
@@ -187,6 +190,8 @@ pub(super) enum ConfigError {
     Value { place: String, key: &'static str, value: String, must: &'static str },
     #[error("{place}: [retain] cannot be: {why}")]
     Retain { place: String, why: String },
+    #[error("{place}: [notify] cannot be: {why}")]
+    Notify { place: String, why: String },
 }
 
 impl Config {
@@ -278,6 +283,7 @@ impl Config {
         }
         config_retain::policy(&self.retain)
             .map_err(|why| ConfigError::Retain { place: place.to_owned(), why })?;
+        self.notify.check().map_err(|why| ConfigError::Notify { place: place.to_owned(), why })?;
         Ok(())
     }
 }
@@ -296,6 +302,11 @@ fn known_keys() -> Vec<String> {
         ca_file: Some(PathBuf::new()),
         http: Some(HttpAddress::Off),
         http_token: Some(Secret::default()),
+        notify: NotifySettings {
+            url: Some(Secret::default()),
+            secret: Some(Secret::default()),
+            ..NotifySettings::default()
+        },
         ..Config::default()
     };
     let table = toml::Table::try_from(full).unwrap_or_default();
@@ -326,6 +337,9 @@ mod tests {
         check("[raw]\nkeep = 'a while'", "days such as \"30d\"");
         check("[retain]\ntrades = '3d'", "did you mean \"trade\"?");
         check("[retain]\ntrade = 'a while'", "is no limit");
+        check("[notify]\nurl = 'ftp://h/x'", "the scheme must be http or https");
+        check("[notify]\nevents = ['gap_open']", "did you mean \"gap_opened\"?");
+        check("[notify]\nintervall = '1s'", "unknown key \"notify.intervall\"");
         check("[raw]\nkep = '3d'", "unknown key \"raw.kep\"; did you mean \"keep\"?");
     }
 
@@ -334,6 +348,7 @@ mod tests {
         for text in [
             "",
             "[retain]\ntrade = '30d, 5GB'\n'candle.1s' = '1h'\ntotal = '7 B'",
+            "[notify]\nurl = 'https://h/x'\nsecret = 's'\nevents = ['disk_low']",
             "queue_bytes = '1048577 B'\nbuffer_bytes = 9007199254740993",
         ] {
             let config = Config::parse(Path::new("v.toml"), text).expect(text);

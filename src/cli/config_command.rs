@@ -85,9 +85,17 @@ mod tests {
     #[test]
     fn the_template_names_every_key() {
         let keys = toml::Table::try_from(Config::default()).expect("TOML");
-        for key in keys.keys().map(String::as_str).chain(["ws_url", "rest_url", "ca_file", "keep"])
-        {
-            let named = ["raw", "retain"].contains(&key)
+        for key in keys.keys().map(String::as_str).chain([
+            "ws_url",
+            "rest_url",
+            "ca_file",
+            "keep",
+            "url",
+            "secret",
+            "min_interval",
+            "events",
+        ]) {
+            let named = ["raw", "retain", "notify"].contains(&key)
                 || TEMPLATE
                     .lines()
                     .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));

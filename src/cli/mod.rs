@@ -1,9 +1,11 @@
 //! The command line: the only place that reads configuration, prints and exits.
 
 mod backfill;
+mod check;
 mod compact;
 mod config;
 mod config_command;
+mod config_notify;
 mod config_retain;
 mod coverage;
 mod demo;
@@ -11,12 +13,14 @@ mod export;
 mod gaps;
 mod http;
 mod jobs;
+mod network;
 mod output;
 mod progress;
 mod rebuild;
 mod record;
 mod retain;
 mod select;
+mod service;
 mod signals;
 mod sim;
 mod status;

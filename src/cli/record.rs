@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use rustls::ClientConfig;
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, RawKeep, Secret};
+use super::config_notify::{self, NotifyArgs};
 use super::config_retain;
 use super::http::HttpArgs;
+pub(super) use super::network::{Network, check_addresses, find_venue, network};
+use super::service::{self, Service};
 use super::signals::Signals;
-use super::{Failure, Outcome, VenueArgs, http as status_page, output, progress};
+use super::{Failure, Outcome, VenueArgs, check, http as status_page, output, progress};
 use crate::backfill;
 use crate::backfill::repair::{self, RepairError};
 use crate::ingest::buffers::SealRule;
@@ -29,18 +31,15 @@ use crate::ingest::stats::Stats;
 use crate::ingest::supervisor::{self, Setup, SupervisorError};
 use crate::ingest::writer::{Writer, WriterError, WriterOptions};
 use crate::maintain::caretaker::{Care, Caretaker};
-use crate::model::spelling::hint;
-use crate::net::budget::{Budget, Rates};
 use crate::net::clock::{Clock, SystemClock};
-use crate::net::connect::{self, Connector};
-use crate::net::http::{self, Http};
-use crate::net::tls;
+use crate::net::connect::Connector;
 use crate::net::wire::Internet;
 use crate::serve::Sources;
+use crate::serve::notify::Notifier;
 use crate::store::fs::RealFs;
 use crate::store::journal::{Keep, Options as JournalOptions};
 use crate::store::paths::Paths;
-use crate::venue::{self, VENUES, Venue};
+use crate::venue::Venue;
 
 /// How often the files are looked after.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
@@ -64,8 +63,13 @@ pub(super) struct RecordArgs {
     /// Leave gaps open: ask the REST server for nothing but the list of markets.
     #[arg(long)]
     pub(super) no_repair: bool,
+    /// Say what would be recorded, what it takes and whether there is room; record nothing.
+    #[arg(long)]
+    pub(super) check: bool,
     #[command(flatten)]
     pub(super) http: HttpArgs,
+    #[command(flatten)]
+    pub(super) notify: NotifyArgs,
 }
 
 pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<Outcome, Failure> {
@@ -79,8 +83,12 @@ pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<O
     config.lines = args.lines.unwrap_or(config.lines);
     config.repair &= !args.no_repair;
     args.http.over(&mut config);
+    args.notify.over(&mut config);
     config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
     let runtime = runtime()?;
+    if args.check {
+        return runtime.block_on(check::run(&config, json));
+    }
     let recorded = runtime.block_on(record(&config, args.duration));
     // Everything is sealed: a name that is still being looked up must not hold the exit.
     runtime.shutdown_background();
@@ -121,33 +129,10 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
     selection(config, venue).map(drop)
 }
 
-/// Refuses an address that can never be reached: trying again would not help it.
-pub(super) fn check_addresses(config: &Config) -> Result<(), Failure> {
-    if let Some(url) = &config.ws_url {
-        connect::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
-    }
-    if let Some(url) = &config.rest_url {
-        http::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
-    }
-    Ok(())
-}
-
 /// What the settings ask for.
-fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
+pub(super) fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
     Selection::parse(venue, Way::Live, &config.markets, &config.streams)
         .map_err(|error| Failure::Usage(error.into()))
-}
-
-/// The venue called `name`.
-pub(super) fn find_venue(name: &str) -> Result<&'static dyn Venue, Failure> {
-    venue::by_name(name).ok_or_else(|| {
-        let known = || VENUES.iter().map(|venue| venue.name());
-        Failure::Usage(anyhow!(
-            "there is no venue {name:?}{}; there are {}",
-            hint(name, known()),
-            known().collect::<Vec<_>>().join(", ")
-        ))
-    })
 }
 
 /// Records until a signal, the end of `duration`, or a failure.
@@ -158,6 +143,7 @@ pub(super) async fn record(
     let venue = find_venue(&config.venue)?;
     check_addresses(config)?;
     let selection = selection(config, venue)?;
+    let service = Arc::new(Service::of_environment());
     let signals = Signals::listen()?;
     let bound = status_page::bind(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -176,6 +162,7 @@ pub(super) async fn record(
         min_free_bytes: config.min_free_bytes.as_u64(),
         token: config.http_token.as_ref().map(Secret::shown),
     };
+    let notifier = config_notify::start(config, setup.connector.tls(), &sources)?;
     let _server = status_page::serve(bound, sources)?;
     let stop = CancellationToken::new();
     let mut caretaker = look_after(config, &writer)?;
@@ -185,6 +172,7 @@ pub(super) async fn record(
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
     tracing::info!("recording into {}", config.data.display());
     let showing = tokio::spawn(progress::show(watched.clone()));
+    let telling = tokio::spawn(service::keep(Arc::clone(&service), watched.clone()));
     tokio::select! {
         () = signals.next() => tracing::info!("stopping: a signal asks for it"),
         () = after(duration) => tracing::info!("stopping: the time is over"),
@@ -192,6 +180,9 @@ pub(super) async fn record(
     }
     stop.cancel();
     caretaker.stop();
+    telling.abort();
+    service.iter().for_each(Service::stopping);
+    notifier.iter().for_each(Notifier::stop);
     let ended = tokio::select! {
         ended = finish(feeding, repairing, writing) => ended.map(|done| (done, Outcome::Done)),
         () = signals.next() => {
@@ -203,34 +194,9 @@ pub(super) async fn record(
     // Where the writer has not ended, what is asked of it may never be answered.
     if matches!(ended, Ok((_, Outcome::Done))) {
         caretaker.join();
+        notifier.into_iter().for_each(Notifier::join);
     }
     ended
-}
-
-/// What everything that talks to a venue shares.
-pub(super) struct Network {
-    pub(super) budget: Arc<Budget>,
-    pub(super) tls: Arc<ClientConfig>,
-    pub(super) http: Http,
-}
-
-/// The way to `venue`, within its rates.
-pub(super) fn network(
-    config: &Config,
-    venue: &dyn Venue,
-    clock: &Arc<dyn Clock>,
-) -> Result<Network, Failure> {
-    let limits = venue.limits();
-    let rates = Rates {
-        connects_per_second: limits.connects_per_second,
-        requests_per_second: limits.requests_per_second,
-        block: limits.block,
-    };
-    let budget = Arc::new(Budget::new(Arc::clone(clock), rates));
-    let tls = tls::client_config(config.ca_file.as_deref())
-        .map_err(|error| Failure::Usage(error.into()))?;
-    let http = Http::new(&tls, Arc::clone(&budget), Arc::clone(clock))?;
-    Ok(Network { budget, tls, http })
 }
 
 /// The queue to the writer.

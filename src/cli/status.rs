@@ -37,6 +37,9 @@ pub(super) struct StatusArgs {
     /// Show it again and again, until Ctrl-C.
     #[arg(long)]
     watch: bool,
+    /// End with 0 only while a recorder runs and is well, else with 3.
+    #[arg(long, conflicts_with = "watch")]
+    check: bool,
     /// How often, with --watch.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     every: Duration,
@@ -46,7 +49,10 @@ pub(super) fn run(args: &StatusArgs, config: &Config, as_json: bool) -> Result<O
     if args.watch {
         return status_watch::watch(args.every, as_json, || document(args, config));
     }
-    tell(&document(args, config)?, as_json)
+    let document = document(args, config)?;
+    let told = tell(&document, as_json)?;
+    let healthy = document.pointer("/live/healthy").and_then(Value::as_bool);
+    Ok(if args.check && healthy != Some(true) { Outcome::Incomplete } else { told })
 }
 
 /// The status of a folder that nobody records into.

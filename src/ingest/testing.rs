@@ -15,7 +15,7 @@ use crate::model::record::{Body, Instrument, Record};
 use crate::model::subscription::{Stream, Subscription};
 use crate::venue::{
     BadSubscription, Control, DecodeError, Endpoints, Limits, Offer, Opening, PastAsk, PastPage,
-    Request, Sniff, Venue,
+    Request, Sniff, Typical, Venue,
 };
 
 /// The venue as most tests want it.
@@ -56,6 +56,10 @@ impl Venue for Toy {
             block: Duration::from_mins(1),
             requests_per_second: 10,
         }
+    }
+
+    fn typical(&self, _stream: Stream) -> Option<Typical> {
+        None
     }
 
     fn subscription(&self, stream: Stream, code: &str) -> Result<Subscription, BadSubscription> {

@@ -13,4 +13,5 @@ pub mod publisher;
 pub mod quarantine;
 pub mod rebuild;
 pub mod retain;
+pub mod room;
 pub mod verify;

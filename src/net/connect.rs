@@ -45,6 +45,12 @@ impl Connector {
         Self { dial, tls, clock }
     }
 
+    /// The TLS configuration that its websockets have.
+    #[must_use]
+    pub const fn tls(&self) -> &Arc<ClientConfig> {
+        &self.tls
+    }
+
     /// Opens one websocket and sends its first messages, within [`OPEN_TIMEOUT`].
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 //! Invariants: no `Origin` header; a body longer than [`BODY_LIMIT`] is never held; what the host
 //! says of its rates reaches the budget before the answer reaches the caller.
 
+mod post;
+
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Response, Url};
 use rustls::ClientConfig;
 
+pub use self::post::Hook;
 use super::budget::{Answer, Budget, Urgency, Use};
 use super::clock::Clock;
 use super::{connect, tls};
@@ -213,10 +216,14 @@ impl Http {
 
     /// A proxy of the environment is for the world outside, not for this machine.
     fn client_for(&self, host: &str) -> &Client {
-        let loopback = host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        if loopback { &self.direct } else { &self.client }
+        if is_loopback(host) { &self.direct } else { &self.client }
     }
+}
+
+/// Whether `host` is this machine.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl HttpError {

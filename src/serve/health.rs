@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
+use super::Sources;
 use crate::ingest::presence::{Attendance, Roll};
 use crate::ingest::progress::Progress;
 use crate::ingest::pulse::Pulse;
@@ -39,6 +40,28 @@ pub(super) struct Signs<'a> {
     /// None where the disk does not say.
     pub(super) free_bytes: Option<u64>,
     pub(super) min_free_bytes: u64,
+}
+
+impl<'a> Signs<'a> {
+    /// What `sources` show at `now` of a recorder that has run since `started`.
+    pub(super) fn of(
+        sources: &Sources,
+        progress: &'a Progress,
+        started: Timestamp,
+        now: Timestamp,
+        free_bytes: Option<u64>,
+    ) -> Self {
+        Self {
+            now,
+            started,
+            progress,
+            queued_events: sources.gauge.events(),
+            queued_bytes: sources.gauge.bytes(),
+            queue: sources.queue,
+            free_bytes,
+            min_free_bytes: sources.min_free_bytes,
+        }
+    }
 }
 
 /// One thing that is wrong.

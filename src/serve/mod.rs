@@ -10,6 +10,7 @@ mod gate;
 mod health;
 mod listen;
 mod metrics;
+pub mod notify;
 mod now;
 mod page;
 mod prices;
@@ -37,6 +38,7 @@ use crate::net::clock::Clock;
 pub const TOKEN_CHARACTERS: usize = 16;
 
 /// What is served, and to whom.
+#[derive(Clone)]
 pub struct Sources {
     /// The data folder.
     pub data: PathBuf,

@@ -108,16 +108,7 @@ impl Board {
         let (at, sources) = (shared.sources.clock.now(), &shared.sources);
         let progress = sources.progress.borrow().clone();
         let before = self.now();
-        let signs = Signs {
-            now: at,
-            started: before.started,
-            progress: &progress,
-            queued_events: sources.gauge.events(),
-            queued_bytes: sources.gauge.bytes(),
-            queue: sources.queue,
-            free_bytes,
-            min_free_bytes: sources.min_free_bytes,
-        };
+        let signs = Signs::of(sources, &progress, before.started, at, free_bytes);
         let rates = self.history.lock().unwrap_or_else(PoisonError::into_inner).add(&progress);
         let now = Now {
             at,

@@ -40,6 +40,10 @@ pub trait Venue: Sync {
     /// The limits it sets, and the ones that experience sets.
     fn limits(&self) -> Limits;
 
+    /// How much of `stream` usually comes, of one market and by websocket; none where nobody knows,
+    /// or next to nothing does.
+    fn typical(&self, stream: Stream) -> Option<Typical>;
+
     /// One market of one stream, from a code as a person writes it.
     ///
     /// # Errors
@@ -161,6 +165,19 @@ pub struct Limits {
     pub block: Duration,
     /// REST requests a second, for each group of requests.
     pub requests_per_second: u32,
+}
+
+/// How much usually comes of one market in a day: the mean over all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Typical {
+    /// Frames.
+    pub frames: u64,
+    /// Rows that they become.
+    pub rows: u64,
+    /// Bytes of a frame.
+    pub frame_bytes: u64,
+    /// Bytes of a row in a file at rest.
+    pub row_bytes: u64,
 }
 
 /// How to open one connection.

@@ -236,7 +236,18 @@ impl Sim {
 
     /// The same with the status page where it usually is.
     pub(crate) fn record_as_usual(&self, data: &Path, arguments: &[&str]) -> Process {
+        self.record_with(data, arguments, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn record_with(
+        &self,
+        data: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Process {
         let mut command = veritape();
+        command.envs(variables.iter().copied());
         command.args([
             "record",
             "--venue",

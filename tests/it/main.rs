@@ -30,9 +30,13 @@ mod kill;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod lines;
 #[cfg(test)]
 mod midnight;
+#[cfg(test)]
+mod notify;
 mod page;
 #[cfg(test)]
 mod readers;
@@ -44,6 +48,8 @@ mod recording;
 mod refused;
 #[cfg(test)]
 mod repair;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]

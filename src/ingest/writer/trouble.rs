@@ -78,6 +78,8 @@ impl Writer {
                     self.options.disk_full_grace
                 );
             }
+            // It waits and does not hang: whoever watches sees the difference.
+            self.progress.send_replace(self.told.clone());
             thread::sleep(self.options.retry_every);
         }
     }

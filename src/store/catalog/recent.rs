@@ -1,6 +1,6 @@
 //! Questions of whoever watches: the newest rows, and no more of them than fit a page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::{gap, session};
 use super::{Catalog, CatalogError, LagRows, SessionRow};
@@ -22,6 +22,31 @@ impl Catalog {
     pub fn newest_gaps(&self, limit: u32) -> Result<Vec<(i64, Gap)>, CatalogError> {
         let sql = "SELECT * FROM gaps ORDER BY id DESC LIMIT ?1";
         self.read(|db| db.prepare_cached(sql)?.query_map([limit], gap)?.collect())
+    }
+
+    /// The gaps with a number above `known`, in the order of their numbers, `limit` of them at most.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn gaps_after(&self, known: i64, limit: u32) -> Result<Vec<(i64, Gap)>, CatalogError> {
+        let sql = "SELECT * FROM gaps WHERE id > ?1 ORDER BY id LIMIT ?2";
+        self.read(|db| db.prepare_cached(sql)?.query_map((known, limit), gap)?.collect())
+    }
+
+    /// The highest number of a gap, 0 where there is none; and the numbers of those that last.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn lasting_gaps(&self) -> Result<(i64, BTreeSet<i64>), CatalogError> {
+        self.read(|db| {
+            let highest = "SELECT coalesce(max(id), 0) FROM gaps";
+            let highest = db.prepare_cached(highest)?.query_row([], |row| row.get(0))?;
+            let mut lasting = db.prepare_cached("SELECT id FROM gaps WHERE to_us IS NULL")?;
+            let lasting = lasting.query_map([], |row| row.get(0))?;
+            Ok((highest, lasting.collect::<rusqlite::Result<_>>()?))
+        })
     }
 
     /// How many gaps there are of each state; a state without any is told as 0.

@@ -7,6 +7,7 @@ mod read;
 pub mod rest;
 mod route;
 mod subscribe;
+mod typical;
 mod value;
 mod wire;
 
@@ -20,7 +21,7 @@ use crate::model::record::Record;
 use crate::model::subscription::{CandleUnit, Stream, Subscription};
 use crate::venue::{
     BadSubscription, Control, DecodeError, Endpoints, History, Limits, Offer, Opening, PastAsk,
-    PastPage, Request, Sniff, Venue,
+    PastPage, Request, Sniff, Typical, Venue,
 };
 
 /// Upbit in one country.
@@ -118,6 +119,10 @@ impl Venue for Upbit {
             block: Duration::from_mins(1),
             requests_per_second: 10,
         }
+    }
+
+    fn typical(&self, stream: Stream) -> Option<Typical> {
+        typical::typical(stream)
     }
 
     fn subscription(&self, stream: Stream, code: &str) -> Result<Subscription, BadSubscription> {

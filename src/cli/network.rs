@@ -1,0 +1,65 @@
+//! The way to a venue, for every command that talks to one.
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use rustls::ClientConfig;
+
+use super::Failure;
+use super::config::Config;
+use crate::model::spelling::hint;
+use crate::net::budget::{Budget, Rates};
+use crate::net::clock::Clock;
+use crate::net::connect;
+use crate::net::http::{self, Http};
+use crate::net::tls;
+use crate::venue::{self, VENUES, Venue};
+
+/// What everything that talks to a venue shares.
+pub(super) struct Network {
+    pub(super) budget: Arc<Budget>,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) http: Http,
+}
+
+/// The way to `venue`, within its rates.
+pub(super) fn network(
+    config: &Config,
+    venue: &dyn Venue,
+    clock: &Arc<dyn Clock>,
+) -> Result<Network, Failure> {
+    let limits = venue.limits();
+    let rates = Rates {
+        connects_per_second: limits.connects_per_second,
+        requests_per_second: limits.requests_per_second,
+        block: limits.block,
+    };
+    let budget = Arc::new(Budget::new(Arc::clone(clock), rates));
+    let tls = tls::client_config(config.ca_file.as_deref())
+        .map_err(|error| Failure::Usage(error.into()))?;
+    let http = Http::new(&tls, Arc::clone(&budget), Arc::clone(clock))?;
+    Ok(Network { budget, tls, http })
+}
+
+/// Refuses an address that can never be reached: trying again would not help it.
+pub(super) fn check_addresses(config: &Config) -> Result<(), Failure> {
+    if let Some(url) = &config.ws_url {
+        connect::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
+    }
+    if let Some(url) = &config.rest_url {
+        http::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
+    }
+    Ok(())
+}
+
+/// The venue called `name`.
+pub(super) fn find_venue(name: &str) -> Result<&'static dyn Venue, Failure> {
+    venue::by_name(name).ok_or_else(|| {
+        let known = || VENUES.iter().map(|venue| venue.name());
+        Failure::Usage(anyhow!(
+            "there is no venue {name:?}{}; there are {}",
+            hint(name, known()),
+            known().collect::<Vec<_>>().join(", ")
+        ))
+    })
+}
