@@ -11,4 +11,5 @@ pub mod proof;
 pub mod publisher;
 pub mod rebuild;
 pub mod retain;
+pub mod room;
 pub mod verify;
