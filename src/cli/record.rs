@@ -1,5 +1,6 @@
 //! `record`: live data, until SIGINT, SIGTERM or `--for`.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -8,15 +9,17 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use rustls::ClientConfig;
 use tokio::runtime::Runtime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Config, RawKeep, Secret};
+use super::config::{Config, ConfigError, RawKeep, Secret};
 use super::config_retain;
 use super::http::HttpArgs;
-use super::signals::Signals;
-use super::{Failure, Outcome, VenueArgs, http as status_page, output, progress};
+use super::reload::Origin;
+use super::signals::{Hangups, Signals};
+use super::steer::Steering;
+use super::{Common, Failure, Outcome, VenueArgs, http as status_page, output, progress, room};
 use crate::backfill;
 use crate::backfill::repair::{self, RepairError};
 use crate::ingest::buffers::SealRule;
@@ -45,7 +48,7 @@ use crate::venue::{self, VENUES, Venue};
 /// How often the files are looked after.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
 
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct RecordArgs {
     #[command(flatten)]
     pub(super) venue: VenueArgs,
@@ -68,24 +71,36 @@ pub(super) struct RecordArgs {
     pub(super) http: HttpArgs,
 }
 
-pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<Outcome, Failure> {
-    config.take_venue(&args.venue);
-    if let Some(markets) = &args.markets {
-        config.markets.clone_from(markets);
+impl RecordArgs {
+    /// Takes what is given over what the file says.
+    pub(super) fn over(&self, config: &mut Config) -> Result<(), ConfigError> {
+        config.take_venue(&self.venue);
+        if let Some(markets) = &self.markets {
+            config.markets.clone_from(markets);
+        }
+        if let Some(streams) = &self.streams {
+            config.streams.clone_from(streams);
+        }
+        config.lines = self.lines.unwrap_or(config.lines);
+        config.repair &= !self.no_repair;
+        self.http.over(config);
+        config.check(&|_| "the command line".to_owned())
     }
-    if let Some(streams) = &args.streams {
-        config.streams.clone_from(streams);
-    }
-    config.lines = args.lines.unwrap_or(config.lines);
-    config.repair &= !args.no_repair;
-    args.http.over(&mut config);
-    config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
+}
+
+pub(super) fn run(
+    args: &RecordArgs,
+    mut config: Config,
+    common: &Common,
+) -> Result<Outcome, Failure> {
+    args.over(&mut config).map_err(|error| Failure::Usage(error.into()))?;
     let runtime = runtime()?;
-    let recorded = runtime.block_on(record(&config, args.duration));
+    let origin = Origin { common: common.clone(), args: args.clone() };
+    let recorded = runtime.block_on(record(&config, args.duration, Some(origin)));
     // Everything is sealed: a name that is still being looked up must not hold the exit.
     runtime.shutdown_background();
     let (progress, outcome) = recorded?;
-    if !json {
+    if !common.json {
         output::talk(&format!(
             "recorded {} frames into {} files: {} rows, {}",
             output::count(progress.frames),
@@ -123,6 +138,13 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
 
 /// Refuses an address that can never be reached: trying again would not help it.
 pub(super) fn check_addresses(config: &Config) -> Result<(), Failure> {
+    for (key, url) in [("ws_url", &config.ws_url), ("rest_url", &config.rest_url)] {
+        // It would stand in the log, in the catalog and on the status page.
+        if url.as_ref().is_some_and(|url| names_user(url)) {
+            let why = anyhow!("{key} names a user or a password, which nothing here can use");
+            return Err(Failure::Usage(why));
+        }
+    }
     if let Some(url) = &config.ws_url {
         connect::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
     }
@@ -132,8 +154,14 @@ pub(super) fn check_addresses(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a URL has something before the `@` of its host.
+fn names_user(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|host| host.contains('@'))
+}
+
 /// What the settings ask for.
-fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
+pub(super) fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
     Selection::parse(venue, Way::Live, &config.markets, &config.streams)
         .map_err(|error| Failure::Usage(error.into()))
 }
@@ -154,26 +182,33 @@ pub(super) fn find_venue(name: &str) -> Result<&'static dyn Venue, Failure> {
 pub(super) async fn record(
     config: &Config,
     duration: Option<Duration>,
+    origin: Option<Origin>,
 ) -> Result<(Progress, Outcome), Failure> {
     let venue = find_venue(&config.venue)?;
     check_addresses(config)?;
     let selection = selection(config, venue)?;
-    let signals = Signals::listen()?;
+    let (signals, hangups) = (Signals::listen()?, Hangups::listen()?);
     let bound = status_page::bind(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let options = writer_options(config);
+    let (watched_markets, counted) = watch::channel(Arc::default());
+    let options = WriterOptions { watched: counted, ..writer_options(config) };
     let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
-    let setup = setup(config, venue, selection, Arc::clone(&clock), &writer)?;
+    let (wishes, wished) = mpsc::channel(1);
+    let setup =
+        Setup { wishes: wished, ..setup(config, venue, selection, Arc::clone(&clock), &writer)? };
     let (watched, told) = (writer.progress(), writer.jobs());
     let (sender, receiver) = new_queue(config);
+    let (asks, asked) = mpsc::channel(1);
+    let disk = watch::Sender::new(room::disk(config));
     let sources = Sources {
         data: config.data.clone(),
-        clock,
+        clock: Arc::clone(&clock),
         progress: watched.clone(),
         stats: Arc::clone(&setup.stats),
         gauge: receiver.gauge(),
         queue: queue_limits(config),
-        min_free_bytes: config.min_free_bytes.as_u64(),
+        disk: disk.subscribe(),
+        reload: Some(asks),
         token: config.http_token.as_ref().map(Secret::shown),
     };
     let _server = status_page::serve(bound, sources)?;
@@ -181,7 +216,24 @@ pub(super) async fn record(
     let mut caretaker = look_after(config, &writer)?;
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
     let repairs = repairs(config, &setup, &sender, told);
-    let repairing = tokio::spawn(mend(repairs, stop.clone()));
+    let (repair, repair_wanted) = watch::channel(config.repair);
+    let repairing = tokio::spawn(mend(repairs, repair_wanted, stop.clone()));
+    let steering = Steering {
+        origin,
+        config: config.clone(),
+        venue,
+        wishes,
+        orders: caretaker.orders(),
+        repair,
+        watched: watched_markets,
+        disk,
+        asks: asked,
+        hangups,
+        progress: watched.clone(),
+        clock,
+        room: room::Watch::default(),
+    };
+    tokio::spawn(steering.run(stop.clone()));
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
     tracing::info!("recording into {}", config.data.display());
     let showing = tokio::spawn(progress::show(watched.clone()));
@@ -250,7 +302,12 @@ fn queue_limits(config: &Config) -> QueueLimits {
 fn look_after(config: &Config, writer: &Writer) -> Result<Caretaker, Failure> {
     let retain = config_retain::policy(&config.retain)
         .map_err(|why| Failure::Usage(anyhow!("[retain] cannot be: {why}")))?;
-    let care = Care { compact: config.compact, retain, every: LOOK_EVERY };
+    let care = Care {
+        compact: config.compact,
+        retain,
+        every: LOOK_EVERY,
+        min_free_bytes: config.min_free_bytes.as_u64(),
+    };
     let (fs, clock) = (Arc::new(RealFs), Arc::new(SystemClock::new()));
     Ok(Caretaker::start(&config.data, fs, clock, writer.desk(), care)
         .context("cannot start a thread")?)
@@ -282,6 +339,8 @@ fn setup(
         clock,
         budget,
         stats: Arc::new(Stats::default()),
+        // Whoever has wishes puts another here.
+        wishes: mpsc::channel(1).1,
     })
 }
 
@@ -297,8 +356,8 @@ fn repairs(
     setup: &Setup,
     queue: &Sender,
     told: watch::Receiver<Arc<Told>>,
-) -> Option<repair::Setup> {
-    config.repair.then(|| repair::Setup {
+) -> repair::Setup {
+    repair::Setup {
         run: backfill::run::Setup {
             venue: setup.venue,
             rest_url: setup.rest_url.clone(),
@@ -311,16 +370,43 @@ fn repairs(
         data: config.data.clone(),
         numbers: Arc::clone(&setup.numbers),
         settle: config.settle.0,
-    })
+    }
 }
 
-/// Closes gaps, where that is wanted. What goes wrong with it does not end the recording.
-async fn mend(repairs: Option<repair::Setup>, stop: CancellationToken) {
-    let Some(setup) = repairs else { return };
-    match repair::keep(setup, stop).await {
-        // Why the writer is gone, it says itself.
-        Ok(()) | Err(RepairError::NoWriter(_)) => {}
-        Err(error) => tracing::error!("gaps stay open until the next start: {error}"),
+/// Waits until it is so; `false` where whoever decides is gone.
+async fn turned(wanted: &mut watch::Receiver<bool>, so: bool) -> bool {
+    wanted.wait_for(|wanted| *wanted == so).await.is_ok()
+}
+
+/// Closes gaps, while that is wanted. What goes wrong with it does not end the recording.
+async fn mend(setup: repair::Setup, mut wanted: watch::Receiver<bool>, stop: CancellationToken) {
+    loop {
+        let go = tokio::select! {
+            biased;
+            () = stop.cancelled() => false,
+            // Whoever decides is gone only when all ends.
+            told = turned(&mut wanted, true) => told,
+        };
+        if !go {
+            return;
+        }
+        let pause = stop.child_token();
+        let mut work = pin!(repair::keep(setup.clone(), pause.clone()));
+        let worked = tokio::select! {
+            worked = &mut work => worked,
+            _ = turned(&mut wanted, false) => {
+                pause.cancel();
+                work.await
+            }
+        };
+        match worked {
+            Ok(()) => {}
+            // Why the writer is gone, it says itself.
+            Err(RepairError::NoWriter(_)) => return,
+            Err(error) => {
+                return tracing::error!("gaps stay open until the next start: {error}");
+            }
+        }
     }
 }
 

@@ -10,14 +10,14 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::archive::{self, Archive, ArchiveError};
 use super::gate::{self, Gate};
 use super::now::Board;
-use super::{Sources, metrics, page, status};
+use super::{Sources, metrics, page, reload, status};
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
 
@@ -90,6 +90,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/markets", get(markets))
         .route("/api/prices", get(prices))
         .route("/api/book", get(book))
+        .route(reload::PATH, post(reload::answer))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is no such page") })
         .layer(from_fn_with_state(Arc::clone(&shared), gate::pass))
         .with_state(shared)

@@ -94,7 +94,9 @@ pub(super) fn live(shared: &Shared, now: &Now) -> Value {
         "clock": { "drift_s": micros(now.stats.drift_us) },
         "disk": {
             "free_bytes": now.free_bytes,
-            "min_free_bytes": shared.sources.min_free_bytes,
+            "min_free_bytes": now.disk.min_free_bytes,
+            "bytes_per_day": now.disk.bytes_per_day,
+            "days_left": now.days_left(),
         },
     })
 }
@@ -153,6 +155,7 @@ fn lag(lag: &Lag) -> Value {
 fn connection(now: Timestamp, one: &Connection) -> Value {
     let mut document = session(&one.row);
     if let Some(document) = document.as_object_mut() {
+        document.insert("line".to_owned(), json!(one.line));
         document.insert("subscriptions".to_owned(), json!(one.subscriptions));
         document.insert("uptime_s".to_owned(), json!(seconds(now.since(one.row.opened))));
     }

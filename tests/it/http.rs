@@ -46,6 +46,13 @@ pub(crate) fn get(address: SocketAddr, path: &str, headers: &str) -> (u16, Strin
     raw(address, request.as_bytes()).unwrap_or_else(|| panic!("no answer to {request}"))
 }
 
+/// What is answered to an order.
+pub(crate) fn post(address: SocketAddr, path: &str, headers: &str) -> (u16, String) {
+    let request =
+        format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n");
+    raw(address, request.as_bytes()).unwrap_or_else(|| panic!("no answer to {request}"))
+}
+
 fn json(address: SocketAddr, path: &str) -> Value {
     let (status, body) = get(address, path, "");
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {status} {body}: {error}"))

@@ -28,6 +28,8 @@ mod ledger;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod midnight;
 mod page;
 #[cfg(test)]
@@ -38,6 +40,8 @@ mod rebuild;
 mod recording;
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod repair;
 #[cfg(test)]

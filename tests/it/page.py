@@ -148,7 +148,7 @@ def same_numbers(driver: Driver, url: str) -> dict:
     assert f"rows{count(live['writer']['file_rows'])}" in shown["tiles"]["files"], shown["tiles"]
     assert [row[0] for row in shown["connections"]] == [str(one["id"]) for one in live["connections"]]
     for row, one in zip(shown["connections"], live["connections"]):
-        assert (row[3], row[4], row[6]) == tuple(count(one[key]) for key in ("subscriptions", "frames", "led")), row
+        assert (row[1], row[4], row[5], row[7]) == tuple(count(one[key]) for key in ("line", "subscriptions", "frames", "led")), row
     assert [(row[0], row[3], row[4]) for row in shown["held"]] == [
         (one["stream"], count(one["files"]), count(one["rows"])) for one in told["streams"]
     ]

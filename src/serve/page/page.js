@@ -75,7 +75,10 @@ function showFlow() {
       ["not understood", count(writer.unread)]], "writer"),
     tile("Files", count(writer.files), "this run", [
       ["rows", count(writer.file_rows)], ["bytes", bytes(writer.file_bytes)]], "files"),
-    tile("Disk", bytes(disk.free_bytes), "free", [["room down to", bytes(disk.min_free_bytes)]], "disk"),
+    tile("Disk", bytes(disk.free_bytes), "free", [
+      ["room down to", bytes(disk.min_free_bytes)],
+      ["grows a day by", disk.bytes_per_day === null ? "not known yet" : bytes(disk.bytes_per_day)],
+      ["lasts for", disk.days_left === null ? "–" : `${disk.days_left.toFixed(disk.days_left < 10 ? 1 : 0)} days`]], "disk"),
     tile("Clock", `${drift_s < 0 ? "−" : "+"}${millis(Math.abs(drift_s) * 1000)}`, "drift", steps.length
       ? steps.slice(0, 3).map((step) => [`set ${moment(step.at)}`, `${step.by_s > 0 ? "+" : "−"}${span(Math.abs(step.by_s))}`])
       : [["set since it started", "never"]], "clock"));
@@ -83,10 +86,10 @@ function showFlow() {
 
 function showConnections() {
   const live = page.status.live;
-  const head = [["session", "n"], ["to", ""], ["up for", "n"], ["subscriptions", "n"], ["frames", "n"],
+  const head = [["session", "n"], ["line", "n"], ["to", ""], ["up for", "n"], ["subscriptions", "n"], ["frames", "n"],
     ["bytes", "n"], ["was first", "n"], ["by, on average", "n"]];
   rows($("connections"), head, live.connections.map((one) => [
-    String(one.id), one.endpoint, span(one.uptime_s), count(one.subscriptions), count(one.frames),
+    String(one.id), String(one.line), one.endpoint, span(one.uptime_s), count(one.subscriptions), count(one.frames),
     bytes(one.bytes), count(one.led), one.led ? millis(one.lead_us / one.led / 1000) : "–"]), "No connection is up.");
 }
 
