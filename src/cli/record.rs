@@ -1,18 +1,21 @@
 //! `record`: live data, until SIGINT, SIGTERM or `--for`.
 
-use std::pin::pin;
+mod network;
+mod repairs;
+
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use rustls::ClientConfig;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::network::{Network, network};
+use self::repairs::{mend, repairs};
 use super::config::{Config, ConfigError, RawKeep, Secret};
 use super::config_retain;
 use super::http::HttpArgs;
@@ -20,11 +23,8 @@ use super::reload::Origin;
 use super::signals::{Hangups, Signals};
 use super::steer::Steering;
 use super::{Common, Failure, Outcome, VenueArgs, http as status_page, output, progress, room};
-use crate::backfill;
-use crate::backfill::repair::{self, RepairError};
 use crate::ingest::buffers::SealRule;
 use crate::ingest::feed::Numbers;
-use crate::ingest::jobs::Told;
 use crate::ingest::plan::{Selection, Way};
 use crate::ingest::progress::Progress;
 use crate::ingest::queue::{QueueLimits, Receiver, Sender, queue};
@@ -33,11 +33,9 @@ use crate::ingest::supervisor::{self, Setup, SupervisorError};
 use crate::ingest::writer::{Writer, WriterError, WriterOptions};
 use crate::maintain::caretaker::{Care, Caretaker};
 use crate::model::spelling::hint;
-use crate::net::budget::{Budget, Rates};
 use crate::net::clock::{Clock, SystemClock};
 use crate::net::connect::{self, Connector};
-use crate::net::http::{self, Http};
-use crate::net::tls;
+use crate::net::http;
 use crate::net::wire::Internet;
 use crate::serve::Sources;
 use crate::store::fs::RealFs;
@@ -193,9 +191,9 @@ pub(super) async fn record(
     let (watched_markets, counted) = watch::channel(Arc::default());
     let options = WriterOptions { watched: counted, ..writer_options(config) };
     let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
-    let (wishes, wished) = mpsc::channel(1);
+    let (wishes, heard) = mpsc::channel(1);
     let setup =
-        Setup { wishes: wished, ..setup(config, venue, selection, Arc::clone(&clock), &writer)? };
+        Setup { wishes: heard, ..setup(config, venue, selection, Arc::clone(&clock), &writer)? };
     let (watched, told) = (writer.progress(), writer.jobs());
     let (sender, receiver) = new_queue(config);
     let (asks, asked) = mpsc::channel(1);
@@ -237,11 +235,7 @@ pub(super) async fn record(
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
     tracing::info!("recording into {}", config.data.display());
     let showing = tokio::spawn(progress::show(watched.clone()));
-    tokio::select! {
-        () = signals.next() => tracing::info!("stopping: a signal asks for it"),
-        () = after(duration) => tracing::info!("stopping: the time is over"),
-        () = stop.cancelled() => {}
-    }
+    until_over(&signals, duration, &stop).await;
     stop.cancel();
     caretaker.stop();
     let ended = tokio::select! {
@@ -257,32 +251,6 @@ pub(super) async fn record(
         caretaker.join();
     }
     ended
-}
-
-/// What everything that talks to a venue shares.
-pub(super) struct Network {
-    pub(super) budget: Arc<Budget>,
-    pub(super) tls: Arc<ClientConfig>,
-    pub(super) http: Http,
-}
-
-/// The way to `venue`, within its rates.
-pub(super) fn network(
-    config: &Config,
-    venue: &dyn Venue,
-    clock: &Arc<dyn Clock>,
-) -> Result<Network, Failure> {
-    let limits = venue.limits();
-    let rates = Rates {
-        connects_per_second: limits.connects_per_second,
-        requests_per_second: limits.requests_per_second,
-        block: limits.block,
-    };
-    let budget = Arc::new(Budget::new(Arc::clone(clock), rates));
-    let tls = tls::client_config(config.ca_file.as_deref())
-        .map_err(|error| Failure::Usage(error.into()))?;
-    let http = Http::new(&tls, Arc::clone(&budget), Arc::clone(clock))?;
-    Ok(Network { budget, tls, http })
 }
 
 /// The queue to the writer.
@@ -350,66 +318,6 @@ async fn feed(setup: Setup, queue: Sender, stop: CancellationToken) -> Result<()
     supervisor::run(setup, queue, stop).await
 }
 
-/// Everything that repairs need.
-fn repairs(
-    config: &Config,
-    setup: &Setup,
-    queue: &Sender,
-    told: watch::Receiver<Arc<Told>>,
-) -> repair::Setup {
-    repair::Setup {
-        run: backfill::run::Setup {
-            venue: setup.venue,
-            rest_url: setup.rest_url.clone(),
-            http: setup.http.clone(),
-            clock: Arc::clone(&setup.clock),
-            queue: queue.clone(),
-            told,
-            effort: repair::effort(None),
-        },
-        data: config.data.clone(),
-        numbers: Arc::clone(&setup.numbers),
-        settle: config.settle.0,
-    }
-}
-
-/// Waits until it is so; `false` where whoever decides is gone.
-async fn turned(wanted: &mut watch::Receiver<bool>, so: bool) -> bool {
-    wanted.wait_for(|wanted| *wanted == so).await.is_ok()
-}
-
-/// Closes gaps, while that is wanted. What goes wrong with it does not end the recording.
-async fn mend(setup: repair::Setup, mut wanted: watch::Receiver<bool>, stop: CancellationToken) {
-    loop {
-        let go = tokio::select! {
-            biased;
-            () = stop.cancelled() => false,
-            // Whoever decides is gone only when all ends.
-            told = turned(&mut wanted, true) => told,
-        };
-        if !go {
-            return;
-        }
-        let pause = stop.child_token();
-        let mut work = pin!(repair::keep(setup.clone(), pause.clone()));
-        let worked = tokio::select! {
-            worked = &mut work => worked,
-            _ = turned(&mut wanted, false) => {
-                pause.cancel();
-                work.await
-            }
-        };
-        match worked {
-            Ok(()) => {}
-            // Why the writer is gone, it says itself.
-            Err(RepairError::NoWriter(_)) => return,
-            Err(error) => {
-                return tracing::error!("gaps stay open until the next start: {error}");
-            }
-        }
-    }
-}
-
 /// Runs the writer on a thread of its own. Its end asks everything else to end.
 pub(super) fn write_on_a_thread(
     writer: Writer,
@@ -445,6 +353,15 @@ async fn finish(
         Ok(()) => Ok(progress),
         Err(SupervisorError::Plan(error)) => Err(Failure::Usage(error.into())),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until somebody or something asks for the end.
+async fn until_over(signals: &Signals, duration: Option<Duration>, stop: &CancellationToken) {
+    tokio::select! {
+        () = signals.next() => tracing::info!("stopping: a signal asks for it"),
+        () = after(duration) => tracing::info!("stopping: the time is over"),
+        () = stop.cancelled() => {}
     }
 }
 

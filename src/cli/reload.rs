@@ -117,15 +117,11 @@ pub(super) fn taking(before: &Config, after: Config) -> Config {
 fn flat(config: &Config) -> BTreeMap<String, toml::Value> {
     let mut flat = BTreeMap::new();
     for (key, value) in toml::Table::try_from(config).unwrap_or_default() {
-        match value {
-            toml::Value::Table(table) => {
-                flat.extend(
-                    table.into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)),
-                );
-            }
-            value => {
-                flat.insert(key, value);
-            }
+        if let toml::Value::Table(table) = value {
+            let inner = table.into_iter();
+            flat.extend(inner.map(|(inner, value)| (format!("{key}.{inner}"), value)));
+        } else {
+            flat.insert(key, value);
         }
     }
     flat

@@ -22,7 +22,7 @@ impl Hangups {
     /// Waits for the next one.
     pub(super) async fn next(&mut self) {
         if self.0.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -5,14 +5,18 @@
 //! panics ends the run with an error; when `run` has returned, every sender it had is gone, so the
 //! writer sees the end of the queue as soon as the caller's own are gone too.
 
+mod news;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use smol_str::SmolStr;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use self::news::Wish;
+use self::news::{News, poll};
 use super::drift::{Drift, tick};
 use super::feed::{Context, Feed, Numbers, Rotation};
 use super::listing::{Listing, ListingError, Requests, first_list};
@@ -68,17 +72,6 @@ pub struct Setup {
     pub stats: Arc<Stats>,
     /// What somebody wants otherwise, while it runs.
     pub wishes: mpsc::Receiver<Wish>,
-}
-
-/// Another wish than that of the start: it takes effect without a gap for what stays.
-#[derive(Debug)]
-pub struct Wish {
-    /// What is to be recorded; as before where none is given.
-    pub selection: Option<Selection>,
-    /// How often the list of markets is asked for.
-    pub poll_every: Duration,
-    /// Takes the answer: how many subscriptions there are now, or why it cannot be.
-    pub reply: oneshot::Sender<Result<usize, PlanError>>,
 }
 
 /// Why a run could not start, or had to end.
@@ -204,52 +197,6 @@ async fn first_wanted(
 
 fn as_known(markets: Option<&Vec<Market>>) -> Listed<'_> {
     markets.map_or(Listed::Unknown, |markets| Listed::Known(markets))
-}
-
-/// What may change what is recorded: another list, another wish, or both.
-struct News {
-    markets: Option<Vec<Market>>,
-    wish: Option<Wish>,
-}
-
-/// Asks for the list again and again, and for each wish at once; what cannot be had is asked for
-/// again at the next turn.
-async fn poll(
-    mut listing: Listing,
-    mut every: Duration,
-    mut wishes: mpsc::Receiver<Wish>,
-    news: mpsc::Sender<News>,
-    stop: CancellationToken,
-) -> Result<(), NoWriter> {
-    loop {
-        let wish = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            Some(wish) = wishes.recv() => Some(wish),
-            () = tokio::time::sleep(every) => None,
-        };
-        every = wish.as_ref().map_or(every, |wish| wish.poll_every);
-        let fetched = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            // Who wishes waits for the answer.
-            () = tokio::time::sleep(LIST_PATIENCE), if wish.is_some() => None,
-            fetched = listing.fetch() => Some(fetched),
-        };
-        let markets = match fetched {
-            Some(Ok(markets)) => Some(markets),
-            Some(Err(ListingError::NoWriter(error))) => return Err(error),
-            Some(Err(error)) => {
-                tracing::warn!("the list of markets was not had: {error}");
-                None
-            }
-            None => None,
-        };
-        let something = markets.is_some() || wish.is_some();
-        if something && news.send(News { markets, wish }).await.is_err() {
-            return Ok(());
-        }
-    }
 }
 
 /// One group of subscriptions, carried by one connection per line.

@@ -92,7 +92,7 @@ pub fn bytes_per_day(segments: &[Segment], now: Timestamp) -> BTreeMap<(SmolStr,
     }
     let each = days.into_iter().filter_map(|(key, mut days)| {
         let lasting = days.remove(&today).unwrap_or_default();
-        let full = days.values().fold(Day::default(), |sum, day| sum.and(day));
+        let full = days.values().fold(Day::default(), Day::and);
         let known = if full.length() < ENOUGH { full.and(&lasting) } else { full };
         Some((key, known.bytes_per_day()?))
     });

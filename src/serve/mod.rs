@@ -8,6 +8,7 @@
 mod archive;
 mod gate;
 mod health;
+mod lags;
 mod listen;
 mod metrics;
 mod now;

@@ -136,8 +136,8 @@ fn stream(now: &Now, key: &(smol_str::SmolStr, Stream), attendance: &Attendance)
     })
 }
 
-/// The lag of the last minutes; null where nothing live came.
-fn lag(lag: &Lag) -> Value {
+/// A lag in numbers; null where nothing live came.
+pub(super) fn lag(lag: &Lag) -> Value {
     let millis = |at: Option<Duration>| {
         at.and_then(|at| u32::try_from(at.as_micros()).ok()).map(|us| f64::from(us) / 1_000.0)
     };

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::ingest::plan::Way;
@@ -256,8 +257,8 @@ async fn time_is_told_and_left_out_where_there_is_no_room() {
 #[tokio::test]
 async fn a_wish_is_followed_and_what_cannot_be_is_refused() {
     let rest = rest("A-B C-D E-F").await;
-    let (wishes, wished) = mpsc::channel(1);
-    let mut bench = bench(&TOY, &rest.url, "A-B C-D", |setup| setup.wishes = wished);
+    let (wishes, heard) = mpsc::channel(1);
+    let mut bench = bench(&TOY, &rest.url, "A-B C-D", |setup| setup.wishes = heard);
     let mut one = bench.server.accept().await;
     assert_eq!(one.text().await.as_deref(), Some("trade A-B, trade C-D"));
     let wish = async |markets: &str| {
