@@ -159,7 +159,7 @@ fn names_user(url: &str) -> bool {
 }
 
 /// What the settings ask for.
-pub(super) fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
+fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
     Selection::parse(venue, Way::Live, &config.markets, &config.streams)
         .map_err(|error| Failure::Usage(error.into()))
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::config::{self, Config};
 use super::record::RecordArgs;
 use super::{Common, Failure, config_lines, words};
+use crate::ingest::plan::PlanError;
 use crate::serve::reload::Refused;
 
 /// Settings that can change without a gap. What is in no list waits for a restart.
@@ -45,7 +46,7 @@ impl Origin {
         match super::record::check(&config) {
             Ok(()) => Ok(config),
             Err(Failure::Usage(error) | Failure::Failed(error)) => {
-                Err(self.about("markets", &words(&error)))
+                Err(self.about(key_of(&error), &words(&error)))
             }
         }
     }
@@ -55,6 +56,31 @@ impl Origin {
         let Some(path) = &self.common.config else { return why.to_owned() };
         let line = config::text(path).map_or(1, |text| config_lines::of_key(&text, key));
         format!("the configuration {} is not right, in line {line}: {why}", path.display())
+    }
+}
+
+/// The key that is to blame for what cannot be recorded.
+fn key_of(error: &anyhow::Error) -> &'static str {
+    match error.downcast_ref::<PlanError>() {
+        Some(error) => key_of_plan(error),
+        None => {
+            let words = error.to_string();
+            ["ws_url", "rest_url"].into_iter().find(|key| words.starts_with(key)).unwrap_or("venue")
+        }
+    }
+}
+
+/// The same for what the venue does not have.
+pub(super) const fn key_of_plan(error: &PlanError) -> &'static str {
+    match error {
+        PlanError::NoStreams { .. } | PlanError::UnknownStream { .. } => "streams",
+        PlanError::NoMarkets
+        | PlanError::UnknownMarket { .. }
+        | PlanError::NoMatch { .. }
+        | PlanError::BadPattern { .. }
+        | PlanError::TwoDepths { .. }
+        | PlanError::NoList { .. }
+        | PlanError::Bad(_) => "markets",
     }
 }
 

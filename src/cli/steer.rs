@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
 use super::config_retain;
-use super::reload::{Changes, Origin, taking};
+use super::reload::{Changes, Origin, key_of_plan, taking};
 use super::room::{self, Word};
 use super::signals::Hangups;
-use super::{Failure, output, record, telemetry, words};
+use super::{output, telemetry};
+use crate::ingest::plan::{PlanError, Selection, Way};
 use crate::ingest::progress::Progress;
 use crate::ingest::supervisor::Wish;
 use crate::ingest::watched::Watched;
@@ -29,8 +30,10 @@ use crate::venue::Venue;
 
 /// How often the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// After so many looks it is asked of the catalog how much comes: 10 minutes.
+/// After so many looks the catalog is asked how much comes: 10 minutes, and 30 s while it does not
+/// know.
 const ASK_EVERY: u32 = 120;
+const ASK_UNKNOWN_EVERY: u32 = 6;
 
 /// Everything that can be steered.
 pub(super) struct Steering {
@@ -74,7 +77,9 @@ impl Steering {
                     drop(ask.reply.send(reloaded));
                 }
                 _ = look.tick() => {
-                    self.look(looks.is_multiple_of(ASK_EVERY)).await;
+                    let known = self.disk.borrow().bytes_per_day.is_some();
+                    let every = if known { ASK_EVERY } else { ASK_UNKNOWN_EVERY };
+                    self.look(looks.is_multiple_of(every)).await;
                     looks = looks.wrapping_add(1);
                 }
             }
@@ -109,22 +114,18 @@ impl Steering {
 
     /// Has the sessions follow other settings.
     async fn wish(&self, next: &Config, other: bool) -> Result<(), String> {
-        let about = |why: &str| match &self.origin {
-            Some(origin) => origin.about("markets", why),
-            None => why.to_owned(),
+        let about = |error: PlanError| match &self.origin {
+            Some(origin) => origin.about(key_of_plan(&error), &error.to_string()),
+            None => error.to_string(),
         };
-        let selection = match record::selection(next, self.venue) {
-            Ok(selection) => other.then_some(selection),
-            Err(Failure::Usage(error) | Failure::Failed(error)) => {
-                return Err(about(&words(&error)));
-            }
-        };
+        let selection = Selection::parse(self.venue, Way::Live, &next.markets, &next.streams);
+        let selection = other.then_some(selection.map_err(about)?);
         let (reply, answer) = oneshot::channel();
         let wish = Wish { selection, poll_every: next.markets_poll.0, reply };
         let ending = || "the recorder is ending".to_owned();
         self.wishes.send(wish).await.map_err(|_| ending())?;
         let followed = answer.await.map_err(|_| ending())?;
-        followed.map(drop).map_err(|error| about(&error.to_string()))
+        followed.map(drop).map_err(about)
     }
 
     /// What needs nobody's consent.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::tempdir;
+use veritape::model::time::Timestamp;
 
 use crate::harness::{Process, Python, SOON, Sim, veritape, wait_until};
 use crate::recording::Recording;
@@ -81,6 +82,13 @@ fn health_follows_a_venue_that_stalls() {
         problems.iter().any(|one| one["what"] == "stream" && one["stream"] == stream)
     };
     assert!(named("trade") && named("orderbook"), "{wrong:#}");
+    // By its own clock: from the last that came to the picture that says so.
+    let at = |text: &Value| text.as_str().unwrap().parse::<Timestamp>().unwrap();
+    let live = &json(address, "/status.json")["live"];
+    let streams = live["streams"].as_array().unwrap().iter();
+    let last = streams.map(|one| at(&one["last_receive"])).max().unwrap();
+    let late = at(&wrong["at"]).since(last);
+    assert!(late < Duration::from_secs(15), "{late:?} after the last: {wrong:#}");
     let (_, metrics) = get(address, "/metrics", "");
     assert!(metrics.contains("\nveritape_healthy 0\n"), "{metrics}");
     answers("/healthz", 200);

@@ -101,7 +101,7 @@ fn what_cannot_be_is_said_and_changes_nothing() {
         (trade("lines = 'x"), 4, ""),
         (trade("lines = 1\nretane = 1"), 5, "retain"),
         (trade("[retain]\ntrade = '5 parsecs'"), 5, "is no limit"),
-        (settings("'KRW-BTC'", "'trades'", ""), 2, "did you mean \\\"trade\\\""),
+        (settings("'KRW-BTC'", "'trades'", ""), 3, "did you mean \\\"trade\\\""),
         (settings("'KRW-BTC', 'KRW-BTG'", "'trade'", "warn_days = 1"), 2, "lists no market"),
         (settings("'USDT-*'", "'trade'", ""), 2, "matches none of the 3 markets"),
     ] {

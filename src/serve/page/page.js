@@ -89,7 +89,7 @@ function showFlow() {
       ["rows", count(writer.file_rows)], ["bytes", bytes(writer.file_bytes)]], "files"),
     tile("Disk", bytes(disk.free_bytes), "free", [
       ["room down to", bytes(disk.min_free_bytes)],
-      ["grows a day by", disk.bytes_per_day === null ? "not known yet" : bytes(disk.bytes_per_day)],
+      ["grows a day", bytes(disk.bytes_per_day)],
       ["lasts for", disk.days_left === null ? "–" : `${disk.days_left.toFixed(disk.days_left < 10 ? 1 : 0)} days`]], "disk"),
     tile("Clock", `${drift_s < 0 ? "−" : "+"}${millis(Math.abs(drift_s) * 1000)}`, "drift", steps.length
       ? steps.slice(0, 3).map((step) => [`set ${moment(step.at)}`, `${step.by_s > 0 ? "+" : "−"}${span(Math.abs(step.by_s))}`])
