@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 # For what takes no time to speak of, on a machine that has other things to do.
@@ -121,7 +122,10 @@ def count(number: int) -> str:
 
 
 def rate(number: float) -> str:
-    return f"{count(round(number))} a second" if number >= 100 else f"{number:.{1 if number >= 10 else 2}f} a second"
+    """As the page writes it: of two that are equally near the greater."""
+    digits = 0 if number >= 100 else 1 if number >= 10 else 2
+    near = Decimal(number).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{near:,} a second"
 
 
 def same_numbers(driver: Driver, url: str) -> dict:
