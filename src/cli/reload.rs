@@ -61,13 +61,11 @@ impl Origin {
 
 /// The key that is to blame for what cannot be recorded.
 fn key_of(error: &anyhow::Error) -> &'static str {
-    match error.downcast_ref::<PlanError>() {
-        Some(error) => key_of_plan(error),
-        None => {
-            let words = error.to_string();
-            ["ws_url", "rest_url"].into_iter().find(|key| words.starts_with(key)).unwrap_or("venue")
-        }
+    if let Some(error) = error.downcast_ref::<PlanError>() {
+        return key_of_plan(error);
     }
+    let words = error.to_string();
+    ["ws_url", "rest_url"].into_iter().find(|key| words.starts_with(key)).unwrap_or("venue")
 }
 
 /// The same for what the venue does not have.
