@@ -91,7 +91,9 @@ pub(super) fn run(args: &BackfillArgs, mut config: Config, json: bool) -> Result
     if let Some(markets) = &args.markets {
         config.markets.clone_from(markets);
     }
-    config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
+    config
+        .check(&|_| "the command line".to_owned())
+        .map_err(|error| Failure::Usage(error.into()))?;
     let venue = record::find_venue(&config.venue)?;
     record::check_addresses(&config)?;
     let wanted = wanted(args, &config, venue, SystemClock::new().now())?;

@@ -32,8 +32,6 @@ use crate::store::fs::free_bytes;
 use crate::store::paths::Paths;
 use crate::venue::Venue;
 
-/// With less room than for so many days somebody should know.
-const WARN_DAYS: u16 = 7;
 const DAY_S: u64 = 86_400;
 /// Open files besides connections: 64 connections to the status page, the catalog with its log for
 /// each of several readers, the journal, files that are made, merged and read, the runtime's own.
@@ -114,7 +112,7 @@ pub(super) async fn run(config: &Config, as_json: bool) -> Result<Outcome, Failu
             .with_context(|| format!("{} does not say what is free", folder.display()))?,
         min_free_bytes: config.min_free_bytes.as_u64(),
         retired: room.retired,
-        warn_days: WARN_DAYS,
+        warn_days: config.warn_days,
         keeps_raw: config.raw.keep != RawKeep::Nothing,
         files_limit: getrlimit(Resource::Nofile).current,
         held_by: folder::held_by(&config.data)?,

@@ -8,10 +8,13 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::config_lines as lines;
 use super::config_notify::NotifySettings;
 use super::config_retain::{self, Kept};
 pub(super) use super::http::{HttpAddress, Secret};
+use super::telemetry::LogLevel;
 use super::{Common, VenueArgs};
+use crate::ingest::watched::Watched;
 use crate::model::spelling::hint;
 use crate::store::journal::Compression;
 use crate::venue::VENUES;
@@ -46,6 +49,13 @@ pub struct Config {
     pub(super) http_token: Option<Secret>,
     #[serde(serialize_with = "exactly")]
     pub(super) min_free_bytes: ByteSize,
+    pub(super) warn_days: u16,
+    pub(super) metrics_markets: Vec<String>,
+    pub(super) log_level: LogLevel,
+    pub(super) log_file: Option<PathBuf>,
+    #[serde(serialize_with = "exactly")]
+    pub(super) log_file_bytes: ByteSize,
+    pub(super) log_files: u8,
     pub(super) raw: Raw,
     pub(super) retain: BTreeMap<String, Kept>,
     pub(super) notify: NotifySettings,
@@ -142,6 +152,12 @@ impl Default for Config {
             http: None,
             http_token: None,
             min_free_bytes: ByteSize::mib(256),
+            warn_days: 7,
+            metrics_markets: Vec::new(),
+            log_level: LogLevel::default(),
+            log_file: None,
+            log_file_bytes: ByteSize::mib(16),
+            log_files: 5,
             raw: Raw::default(),
             retain: BTreeMap::new(),
             notify: NotifySettings::default(),
@@ -182,20 +198,22 @@ fn exactly<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Er
 pub(super) enum ConfigError {
     #[error("cannot read the configuration {path}: {error}; `veritape config init` writes one", path = path.display())]
     Unreadable { path: PathBuf, error: std::io::Error },
-    #[error("the configuration {path} is not right: {error}", path = path.display())]
-    Invalid { path: PathBuf, error: toml::de::Error },
-    #[error("the configuration {path} has an unknown key {key:?}{hint}", path = path.display())]
-    UnknownKey { path: PathBuf, key: String, hint: String },
+    #[error("the configuration {path} is not right, in line {line}: {reason}", path = path.display())]
+    Invalid { path: PathBuf, line: usize, reason: String },
+    #[error("the configuration {path} has an unknown key {key:?} in line {line}{hint}", path = path.display())]
+    UnknownKey { path: PathBuf, key: String, line: usize, hint: String },
     #[error("{place}: {key} = {value} cannot be: it must be {must}")]
     Value { place: String, key: &'static str, value: String, must: &'static str },
     #[error("{place}: [retain] cannot be: {why}")]
     Retain { place: String, why: String },
     #[error("{place}: [notify] cannot be: {why}")]
     Notify { place: String, why: String },
+    #[error("{place}: metrics_markets cannot be: {why}")]
+    Markets { place: String, why: String },
 }
 
 impl Config {
-    /// The settings of this call: defaults, then the file, then `--data`.
+    /// The settings of this call: defaults, then the file, then the options of every command.
     pub(super) fn load(common: &Common) -> Result<Self, ConfigError> {
         let mut config = match &common.config {
             Some(path) => Self::read(path)?,
@@ -204,6 +222,7 @@ impl Config {
         if let Some(data) = &common.data {
             config.data.clone_from(data);
         }
+        common.log.over(&mut config);
         Ok(config)
     }
 
@@ -223,7 +242,10 @@ impl Config {
 
     /// Reads the text of the file `path`.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let invalid = |error| ConfigError::Invalid { path: path.to_owned(), error };
+        let invalid = |error: toml::de::Error| {
+            let (line, reason) = lines::told(text, &error);
+            ConfigError::Invalid { path: path.to_owned(), line, reason }
+        };
         let mut unknown = None;
         let document = toml::Deserializer::parse(text).map_err(invalid)?;
         let config: Self = serde_ignored::deserialize(document, |key| {
@@ -234,15 +256,16 @@ impl Config {
             let known = known_keys();
             let hint =
                 hint(key.rsplit('.').next().unwrap_or(&key), known.iter().map(String::as_str));
-            return Err(ConfigError::UnknownKey { path: path.to_owned(), key, hint });
+            let line = lines::of_key(text, &key);
+            return Err(ConfigError::UnknownKey { path: path.to_owned(), key, line, hint });
         }
-        config.check(&path.display().to_string())?;
+        config.check(&|key| format!("{} line {}", path.display(), lines::of_key(text, key)))?;
         Ok(config)
     }
 
-    /// Checks values that have the right type and still cannot be.
-    pub(super) fn check(&self, place: &str) -> Result<(), ConfigError> {
-        let rules: [(&str, bool, String, &str); 7] = [
+    /// Checks values that have the right type and still cannot be; `place` says where a key stands.
+    pub(super) fn check(&self, place: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+        let rules: [(&'static str, bool, String, &'static str); 8] = [
             ("lines", (1..=4).contains(&self.lines), self.lines.to_string(), "1 to 4"),
             ("queue_frames", self.queue_frames > 0, self.queue_frames.to_string(), "at least 1"),
             (
@@ -275,15 +298,23 @@ impl Config {
                 humantime::format_duration(self.markets_poll.0).to_string(),
                 "at least 1s",
             ),
+            (
+                "log_file_bytes",
+                self.log_file_bytes >= ByteSize::kib(64),
+                self.log_file_bytes.to_string(),
+                "at least 64 KiB",
+            ),
         ];
         for (key, holds, value, must) in rules {
             if !holds {
-                return Err(ConfigError::Value { place: place.to_owned(), key, value, must });
+                return Err(ConfigError::Value { place: place(key), key, value, must });
             }
         }
         config_retain::policy(&self.retain)
-            .map_err(|why| ConfigError::Retain { place: place.to_owned(), why })?;
-        self.notify.check().map_err(|why| ConfigError::Notify { place: place.to_owned(), why })?;
+            .map_err(|why| ConfigError::Retain { place: place("[retain]"), why })?;
+        self.notify.check().map_err(|why| ConfigError::Notify { place: place("[notify]"), why })?;
+        Watched::parse(&self.metrics_markets)
+            .map_err(|why| ConfigError::Markets { place: place("metrics_markets"), why })?;
         Ok(())
     }
 }
@@ -300,6 +331,7 @@ fn known_keys() -> Vec<String> {
         ws_url: Some(String::new()),
         rest_url: Some(String::new()),
         ca_file: Some(PathBuf::new()),
+        log_file: Some(PathBuf::new()),
         http: Some(HttpAddress::Off),
         http_token: Some(Secret::default()),
         notify: NotifySettings {
@@ -325,11 +357,21 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        check("market = ['KRW-BTC']", "unknown key \"market\"; did you mean \"markets\"?");
+        check(
+            "market = ['KRW-BTC']",
+            "unknown key \"market\" in line 1; did you mean \"markets\"?",
+        );
         check("rotat = '60s'", "did you mean \"rotate\"?");
+        check("lines = 1\n\n# a\nrotat = '60s'", "unknown key \"rotat\" in line 4; did you");
+        check("lines = 1\nlines = 'x", "v.toml is not right, in line 2");
+        check("lines = 1\nmetrics_markets = ['KRW-[']", "line 2: metrics_markets cannot be");
+        check("[raw]\nkeep = 'none'\n[retain]\ntrade = 'x'", "line 4");
+        check("warn_days = -1", "in line 1");
+        check("log_level = 'loud'", "unknown variant `loud`");
+        check("log_file_bytes = '1 KiB'", "at least 64 KiB");
         check("zzzzzz = 1", "unknown key \"zzzzzz\"");
         check("rotate = '60 parsecs'", "not a length of time");
-        check("rotate = '0s'", "v.toml: rotate = 0s cannot be: it must be at least 1s");
+        check("rotate = '0s'", "v.toml line 1: rotate = 0s cannot be: it must be at least 1s");
         check("lines = 0", "lines = 0 cannot be");
         check("queue_bytes = '1 KiB'", "from 1 MiB to 2 GiB");
         check("markets = 'KRW-BTC'", "invalid type");
@@ -339,8 +381,17 @@ mod tests {
         check("[retain]\ntrade = 'a while'", "is no limit");
         check("[notify]\nurl = 'ftp://h/x'", "the scheme must be http or https");
         check("[notify]\nevents = ['gap_open']", "did you mean \"gap_opened\"?");
-        check("[notify]\nintervall = '1s'", "unknown key \"notify.intervall\"");
-        check("[raw]\nkep = '3d'", "unknown key \"raw.kep\"; did you mean \"keep\"?");
+        check("[notify]\nintervall = '1s'", "unknown key \"notify.intervall\" in line 2");
+        check("[raw]\nkep = '3d'", "unknown key \"raw.kep\" in line 2; did you mean \"keep\"?");
+    }
+
+    #[test]
+    fn what_may_be_secret_is_not_said() {
+        for text in ["http_token = 'hunter2", "http_token = 715517", "http_token = hunter2"] {
+            let error = Config::parse(Path::new("v.toml"), text).expect_err(text).to_string();
+            assert!(error.contains("line 1") && error.contains("secret"), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains("715517"), "{error}");
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Serialize for Named {
 }
 
 /// What the command line and the environment say of it.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct NotifyArgs {
     /// What each post to the webhook of [notify] shows (X-Veritape-Secret).
     #[arg(

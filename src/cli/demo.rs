@@ -57,7 +57,7 @@ pub(super) fn run(
         .await?;
         config.ws_url = Some(sim.ws_url());
         config.rest_url = Some(sim.rest_url());
-        let recorded = record::record(&config, Some(args.duration)).await?;
+        let recorded = record::record(&config, Some(args.duration), None).await?;
         sim.stop().await?;
         Ok::<_, Failure>(recorded)
     })?;

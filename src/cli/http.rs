@@ -83,7 +83,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Options of the status page.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct HttpArgs {
     /// Where the status page and /metrics are, or off [default: 127.0.0.1:9187].
     #[arg(long = "http", value_name = "ADDRESS")]

@@ -5,6 +5,7 @@ mod check;
 mod compact;
 mod config;
 mod config_command;
+mod config_lines;
 mod config_notify;
 mod config_retain;
 mod coverage;
@@ -13,18 +14,22 @@ mod export;
 mod gaps;
 mod http;
 mod jobs;
+mod log_file;
 mod network;
 mod output;
 mod progress;
 mod rebuild;
 mod record;
+mod reload;
 mod retain;
+mod room;
 mod select;
 mod service;
 mod signals;
 mod sim;
 mod status;
 mod status_watch;
+mod steer;
 mod telemetry;
 mod verify;
 mod views;
@@ -37,7 +42,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::config::Config;
 pub use self::config_command::check_config;
-use self::telemetry::LogFormat;
+use self::telemetry::LogArgs;
 
 /// What went wrong, by what whoever called us can do about it.
 #[derive(Debug)]
@@ -76,7 +81,7 @@ struct Cli {
 }
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Common {
     /// Read settings from this TOML file (`veritape config init` writes one).
     #[arg(long, global = true, value_name = "FILE")]
@@ -87,19 +92,12 @@ struct Common {
     /// Print JSON instead of a table.
     #[arg(long, global = true)]
     json: bool,
-    /// Say more on stderr; twice for everything.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    verbose: u8,
-    /// How log lines are written.
-    #[arg(long, global = true, value_enum, default_value_t, env = "VERITAPE_LOG_FORMAT")]
-    log_format: LogFormat,
-    /// Say only what went wrong.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    quiet: bool,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 /// Which venue, and where it is.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 struct VenueArgs {
     /// The venue [default: upbit].
     #[arg(long, value_name = "NAME")]
@@ -159,17 +157,16 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start(cli.common.verbose, cli.common.quiet, cli.common.log_format);
     match dispatch(&cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Incomplete) => ExitCode::from(3),
         Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(Failure::Usage(error)) => {
-            output::talk(&format!("veritape: {}", words(&error)));
+            telemetry::last_words(&format!("veritape: {}", words(&error)));
             ExitCode::from(2)
         }
         Err(Failure::Failed(error)) => {
-            output::talk(&format!("veritape: {}", words(&error)));
+            telemetry::last_words(&format!("veritape: {}", words(&error)));
             ExitCode::FAILURE
         }
     }
@@ -187,12 +184,16 @@ fn words(error: &anyhow::Error) -> String {
 
 fn dispatch(cli: &Cli) -> Result<Outcome, Failure> {
     if let Command::Config { command } = &cli.command {
+        let mut config = Config::default();
+        cli.common.log.over(&mut config);
+        telemetry::start(&cli.common.log, &config)?;
         return config_command::run(command, &cli.common);
     }
     let config = Config::load(&cli.common).map_err(|error| Failure::Usage(error.into()))?;
+    telemetry::start(&cli.common.log, &config)?;
     let json = cli.common.json;
     match &cli.command {
-        Command::Record(args) => record::run(args, config, json),
+        Command::Record(args) => record::run(args, config, &cli.common),
         Command::Backfill(args) => backfill::run(args, config, json),
         Command::Demo(args) => demo::run(args, config, &cli.common),
         Command::Sim(args) => sim::run(args),

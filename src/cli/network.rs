@@ -43,6 +43,13 @@ pub(super) fn network(
 
 /// Refuses an address that can never be reached: trying again would not help it.
 pub(super) fn check_addresses(config: &Config) -> Result<(), Failure> {
+    for (key, url) in [("ws_url", &config.ws_url), ("rest_url", &config.rest_url)] {
+        // It would stand in the log, in the catalog and on the status page.
+        if url.as_ref().is_some_and(|url| names_user(url)) {
+            let why = anyhow!("{key} names a user or a password, which nothing here can use");
+            return Err(Failure::Usage(why));
+        }
+    }
     if let Some(url) = &config.ws_url {
         connect::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
     }
@@ -50,6 +57,12 @@ pub(super) fn check_addresses(config: &Config) -> Result<(), Failure> {
         http::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
     }
     Ok(())
+}
+
+/// Whether a URL has something before the `@` of its host.
+fn names_user(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|host| host.contains('@'))
 }
 
 /// The venue called `name`.

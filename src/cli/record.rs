@@ -1,5 +1,7 @@
 //! `record`: live data, until SIGINT, SIGTERM or `--for`.
 
+mod repairs;
+
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -7,23 +9,25 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::runtime::Runtime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Config, RawKeep, Secret};
+use self::repairs::{mend, repairs};
+use super::config::{Config, ConfigError, RawKeep, Secret};
 use super::config_notify::{self, NotifyArgs};
 use super::config_retain;
 use super::http::HttpArgs;
 pub(super) use super::network::{Network, check_addresses, find_venue, network};
+use super::reload::Origin;
 use super::service::{self, Service};
-use super::signals::Signals;
-use super::{Failure, Outcome, VenueArgs, check, http as status_page, output, progress};
-use crate::backfill;
-use crate::backfill::repair::{self, RepairError};
+use super::signals::{Hangups, Signals};
+use super::steer::Steering;
+use super::{
+    Common, Failure, Outcome, VenueArgs, check, http as status_page, output, progress, room,
+};
 use crate::ingest::buffers::SealRule;
 use crate::ingest::feed::Numbers;
-use crate::ingest::jobs::Told;
 use crate::ingest::plan::{Selection, Way};
 use crate::ingest::progress::Progress;
 use crate::ingest::queue::{QueueLimits, Receiver, Sender, queue};
@@ -44,7 +48,7 @@ use crate::venue::Venue;
 /// How often the files are looked after.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
 
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct RecordArgs {
     #[command(flatten)]
     pub(super) venue: VenueArgs,
@@ -72,28 +76,40 @@ pub(super) struct RecordArgs {
     pub(super) notify: NotifyArgs,
 }
 
-pub(super) fn run(args: &RecordArgs, mut config: Config, json: bool) -> Result<Outcome, Failure> {
-    config.take_venue(&args.venue);
-    if let Some(markets) = &args.markets {
-        config.markets.clone_from(markets);
+impl RecordArgs {
+    /// Takes what is given over what the file says.
+    pub(super) fn over(&self, config: &mut Config) -> Result<(), ConfigError> {
+        config.take_venue(&self.venue);
+        if let Some(markets) = &self.markets {
+            config.markets.clone_from(markets);
+        }
+        if let Some(streams) = &self.streams {
+            config.streams.clone_from(streams);
+        }
+        config.lines = self.lines.unwrap_or(config.lines);
+        config.repair &= !self.no_repair;
+        self.http.over(config);
+        self.notify.over(config);
+        config.check(&|_| "the command line".to_owned())
     }
-    if let Some(streams) = &args.streams {
-        config.streams.clone_from(streams);
-    }
-    config.lines = args.lines.unwrap_or(config.lines);
-    config.repair &= !args.no_repair;
-    args.http.over(&mut config);
-    args.notify.over(&mut config);
-    config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
+}
+
+pub(super) fn run(
+    args: &RecordArgs,
+    mut config: Config,
+    common: &Common,
+) -> Result<Outcome, Failure> {
+    args.over(&mut config).map_err(|error| Failure::Usage(error.into()))?;
     let runtime = runtime()?;
     if args.check {
-        return runtime.block_on(check::run(&config, json));
+        return runtime.block_on(check::run(&config, common.json));
     }
-    let recorded = runtime.block_on(record(&config, args.duration));
+    let origin = Origin { common: common.clone(), args: args.clone() };
+    let recorded = runtime.block_on(record(&config, args.duration, Some(origin)));
     // Everything is sealed: a name that is still being looked up must not hold the exit.
     runtime.shutdown_background();
     let (progress, outcome) = recorded?;
-    if !json {
+    if !common.json {
         output::talk(&format!(
             "recorded {} frames into {} files: {} rows, {}",
             output::count(progress.frames),
@@ -139,27 +155,34 @@ pub(super) fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection,
 pub(super) async fn record(
     config: &Config,
     duration: Option<Duration>,
+    origin: Option<Origin>,
 ) -> Result<(Progress, Outcome), Failure> {
     let venue = find_venue(&config.venue)?;
     check_addresses(config)?;
     let selection = selection(config, venue)?;
     let service = Arc::new(Service::of_environment());
-    let signals = Signals::listen()?;
+    let (signals, hangups) = (Signals::listen()?, Hangups::listen()?);
     let bound = status_page::bind(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let options = writer_options(config);
+    let (watched_markets, counted) = watch::channel(Arc::default());
+    let options = WriterOptions { watched: counted, ..writer_options(config) };
     let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
-    let setup = setup(config, venue, selection, Arc::clone(&clock), &writer)?;
+    let (wishes, heard) = mpsc::channel(1);
+    let setup =
+        Setup { wishes: heard, ..setup(config, venue, selection, Arc::clone(&clock), &writer)? };
     let (watched, told) = (writer.progress(), writer.jobs());
     let (sender, receiver) = new_queue(config);
+    let (asks, asked) = mpsc::channel(1);
+    let disk = watch::Sender::new(room::disk(config));
     let sources = Sources {
         data: config.data.clone(),
-        clock,
+        clock: Arc::clone(&clock),
         progress: watched.clone(),
         stats: Arc::clone(&setup.stats),
         gauge: receiver.gauge(),
         queue: queue_limits(config),
-        min_free_bytes: config.min_free_bytes.as_u64(),
+        disk: disk.subscribe(),
+        reload: Some(asks),
         token: config.http_token.as_ref().map(Secret::shown),
     };
     let notifier = config_notify::start(config, setup.connector.tls(), &sources)?;
@@ -168,16 +191,30 @@ pub(super) async fn record(
     let mut caretaker = look_after(config, &writer)?;
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
     let repairs = repairs(config, &setup, &sender, told);
-    let repairing = tokio::spawn(mend(repairs, stop.clone()));
+    let (repair, repair_wanted) = watch::channel(config.repair);
+    let repairing = tokio::spawn(mend(repairs, repair_wanted, stop.clone()));
+    let steering = Steering {
+        origin,
+        config: config.clone(),
+        venue,
+        wishes,
+        orders: caretaker.orders(),
+        repair,
+        watched: watched_markets,
+        disk,
+        asks: asked,
+        hangups,
+        progress: watched.clone(),
+        clock,
+        room: room::Watch::default(),
+        service: Arc::clone(&service),
+    };
+    tokio::spawn(steering.run(stop.clone()));
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
     tracing::info!("recording into {}", config.data.display());
     let showing = tokio::spawn(progress::show(watched.clone()));
     let telling = tokio::spawn(service::keep(Arc::clone(&service), watched.clone()));
-    tokio::select! {
-        () = signals.next() => tracing::info!("stopping: a signal asks for it"),
-        () = after(duration) => tracing::info!("stopping: the time is over"),
-        () = stop.cancelled() => {}
-    }
+    until_over(&signals, duration, &stop).await;
     stop.cancel();
     caretaker.stop();
     telling.abort();
@@ -216,7 +253,12 @@ fn queue_limits(config: &Config) -> QueueLimits {
 fn look_after(config: &Config, writer: &Writer) -> Result<Caretaker, Failure> {
     let retain = config_retain::policy(&config.retain)
         .map_err(|why| Failure::Usage(anyhow!("[retain] cannot be: {why}")))?;
-    let care = Care { compact: config.compact, retain, every: LOOK_EVERY };
+    let care = Care {
+        compact: config.compact,
+        retain,
+        every: LOOK_EVERY,
+        min_free_bytes: config.min_free_bytes.as_u64(),
+    };
     let (fs, clock) = (Arc::new(RealFs), Arc::new(SystemClock::new()));
     Ok(Caretaker::start(&config.data, fs, clock, writer.desk(), care)
         .context("cannot start a thread")?)
@@ -248,6 +290,8 @@ fn setup(
         clock,
         budget,
         stats: Arc::new(Stats::default()),
+        // Whoever has wishes puts another here.
+        wishes: mpsc::channel(1).1,
     })
 }
 
@@ -255,39 +299,6 @@ fn setup(
 async fn feed(setup: Setup, queue: Sender, stop: CancellationToken) -> Result<(), SupervisorError> {
     let _ends_with_us = stop.clone().drop_guard();
     supervisor::run(setup, queue, stop).await
-}
-
-/// Everything that repairs need.
-fn repairs(
-    config: &Config,
-    setup: &Setup,
-    queue: &Sender,
-    told: watch::Receiver<Arc<Told>>,
-) -> Option<repair::Setup> {
-    config.repair.then(|| repair::Setup {
-        run: backfill::run::Setup {
-            venue: setup.venue,
-            rest_url: setup.rest_url.clone(),
-            http: setup.http.clone(),
-            clock: Arc::clone(&setup.clock),
-            queue: queue.clone(),
-            told,
-            effort: repair::effort(None),
-        },
-        data: config.data.clone(),
-        numbers: Arc::clone(&setup.numbers),
-        settle: config.settle.0,
-    })
-}
-
-/// Closes gaps, where that is wanted. What goes wrong with it does not end the recording.
-async fn mend(repairs: Option<repair::Setup>, stop: CancellationToken) {
-    let Some(setup) = repairs else { return };
-    match repair::keep(setup, stop).await {
-        // Why the writer is gone, it says itself.
-        Ok(()) | Err(RepairError::NoWriter(_)) => {}
-        Err(error) => tracing::error!("gaps stay open until the next start: {error}"),
-    }
 }
 
 /// Runs the writer on a thread of its own. Its end asks everything else to end.
@@ -325,6 +336,15 @@ async fn finish(
         Ok(()) => Ok(progress),
         Err(SupervisorError::Plan(error)) => Err(Failure::Usage(error.into())),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until somebody or something asks for the end.
+async fn until_over(signals: &Signals, duration: Option<Duration>, stop: &CancellationToken) {
+    tokio::select! {
+        () = signals.next() => tracing::info!("stopping: a signal asks for it"),
+        () = after(duration) => tracing::info!("stopping: the time is over"),
+        () = stop.cancelled() => {}
     }
 }
 

@@ -93,7 +93,6 @@ impl Service {
     }
 
     /// We read our configuration again; [`Service::reloaded`] says that it is done.
-    #[cfg_attr(not(test), expect(dead_code, reason = "said by whatever reads settings again"))]
     pub(super) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let usec = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
@@ -101,7 +100,6 @@ impl Service {
     }
 
     /// The configuration has been read again.
-    #[cfg_attr(not(test), expect(dead_code, reason = "said by whatever reads settings again"))]
     pub(super) fn reloaded(&self) {
         self.tell("READY=1");
     }

@@ -1,26 +1,34 @@
-//! What goes to stderr besides tables and errors: log lines.
+//! What goes to stderr besides tables and errors, or to a file: log lines.
 //!
 //! A place in the program that has much to say is held back: after so many lines within a moment
 //! the others are counted, and the next one that passes says how many there were.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal};
-use std::sync::{Mutex, PoisonError};
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use clap::ValueEnum;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
-use super::output;
+use super::config::Config;
+use super::log_file::LogFile;
+use super::{Failure, output};
 use crate::net::clock::{Clock, SystemClock};
 
 /// So many lines of one place within so long pass.
 const LINES: u32 = 20;
 const WITHIN: Duration = Duration::from_secs(10);
+/// The variable that goes before all settings of what is said.
+const FILTER: &str = "VERITAPE_LOG";
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -32,26 +40,158 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Starts logging to stderr: warnings and news by default, more with each `-v`, errors only with
-/// `-q`. `VERITAPE_LOG` takes a filter in the words of `tracing` instead.
-pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
-    let level = match (quiet, verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn,veritape=info",
-        (false, 1) => "info,veritape=debug",
-        (false, _) => "debug,veritape=trace",
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// In the words of `tracing`. Others than we say less: they speak of bytes and of headers.
+    const fn filter(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "warn,veritape=info",
+            Self::Debug => "info,veritape=debug",
+            Self::Trace => "debug,veritape=trace",
+        }
+    }
+}
+
+/// What the command line says of logging.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct LogArgs {
+    /// Say more on stderr; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// How log lines are written.
+    #[arg(long, global = true, value_enum, default_value_t, env = "VERITAPE_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// Write log lines to this file instead of stderr; it is turned by its size.
+    #[arg(long, global = true, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Say only what went wrong.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+impl LogArgs {
+    /// Takes what is given over what the file says.
+    pub(super) fn over(&self, config: &mut Config) {
+        config.log_file = self.log_file.clone().or(config.log_file.take());
+        config.log_level = match (self.quiet, self.verbose) {
+            (true, _) => LogLevel::Error,
+            (false, 0) => config.log_level,
+            (false, 1) => LogLevel::Debug,
+            (false, _) => LogLevel::Trace,
+        };
+    }
+}
+
+/// Where lines go.
+struct Lines {
+    file: Option<Mutex<LogFile>>,
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+/// Set once, when logging starts.
+static LOG: OnceLock<Lines> = OnceLock::new();
+
+/// Starts logging, to stderr or to a file, as the settings say. `VERITAPE_LOG` takes a filter in the
+/// words of `tracing` and goes before all of it.
+///
+/// # Errors
+///
+/// When there is a file to write to, and it cannot be opened.
+pub(super) fn start(args: &LogArgs, config: &Config) -> Result<(), Failure> {
+    let (filter, handle) = reload::Layer::new(
+        EnvFilter::try_from_env(FILTER)
+            .unwrap_or_else(|_| EnvFilter::new(config.log_level.filter())),
+    );
+    let file = match &config.log_file {
+        Some(path) => Some(open(path, config)?),
+        None => None,
     };
-    let filter = EnvFilter::try_from_env("VERITAPE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let repeats = Repeats { format, clock: SystemClock::new(), places: Mutex::default() };
-    let lines = fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
-    let lines = match format {
-        LogFormat::Human => lines.boxed(),
-        LogFormat::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
+    let ansi = file.is_none() && io::stderr().is_terminal();
+    if LOG.set(Lines { file: file.map(Mutex::new), filter: handle }).is_err() {
+        // A second start (in tests) keeps the first.
+        return Ok(());
+    }
+    let repeats =
+        Repeats { format: args.log_format, clock: SystemClock::new(), places: Mutex::default() };
+    let lines = match args.log_format {
+        LogFormat::Human => fmt::layer().with_ansi(ansi).with_writer(|| Writer).boxed(),
+        LogFormat::Json => fmt::layer().json().with_writer(|| Writer).boxed(),
     };
     let started = tracing_subscriber::registry().with(filter).with(lines.with_filter(repeats));
-    // A second start (in tests) keeps the first.
     if started.try_init().is_err() {
         tracing::debug!("logging had already started");
+    }
+    Ok(())
+}
+
+fn open(path: &Path, config: &Config) -> Result<LogFile, Failure> {
+    let (limit, kept) = (config.log_file_bytes.as_u64(), config.log_files);
+    LogFile::open(path, limit, kept)
+        .with_context(|| format!("cannot write the log to {}", path.display()))
+        .map_err(Failure::Usage)
+}
+
+/// Says so much from now on.
+pub(super) fn level(level: LogLevel) {
+    if env::var_os(FILTER).is_some() {
+        return;
+    }
+    if let Some(lines) = LOG.get()
+        && let Err(error) = lines.filter.reload(EnvFilter::new(level.filter()))
+    {
+        tracing::warn!("the log goes on as it was: {error}");
+    }
+}
+
+/// Looks again at what is at the path of the log file: whoever turns it may have moved it away.
+pub(super) fn reopen() {
+    let Some(file) = LOG.get().and_then(|lines| lines.file.as_ref()) else { return };
+    let opened = file.lock().unwrap_or_else(PoisonError::into_inner).reopen();
+    if let Err(error) = opened {
+        tracing::warn!("the log goes on where it was: {error}");
+    }
+}
+
+/// A line that is no event of the log: to stderr, and to the log file where there is one.
+pub(super) fn last_words(text: &str) {
+    output::talk(text);
+    if LOG.get().is_some_and(|lines| lines.file.is_some()) {
+        line(text);
+    }
+}
+
+/// Writes a line to where the log is.
+fn line(text: &str) {
+    // Nobody is left to tell where it cannot be written.
+    drop(Writer.write_all(format!("{text}\n").as_bytes()));
+}
+
+/// Writes to the log file, or to stderr.
+struct Writer;
+
+impl Write for Writer {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match LOG.get().and_then(|lines| lines.file.as_ref()) {
+            Some(file) => file.lock().unwrap_or_else(PoisonError::into_inner).write(line),
+            None => io::stderr().write(line),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -104,7 +244,7 @@ impl<S: Subscriber> Filter<S> for Repeats {
         };
         if let Some(held @ 1..) = line {
             let words = format!("{held} lines such as the next one were held back");
-            output::talk(&match self.format {
+            self::line(&match self.format {
                 LogFormat::Human => format!("{} {words}", about.target()),
                 LogFormat::Json => serde_json::json!({
                     "timestamp": self.clock.now().to_string(),

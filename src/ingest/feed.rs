@@ -91,6 +91,8 @@ pub struct Feed {
     pub context: Arc<Context>,
     /// What is wanted. An empty list means no session.
     pub wanted: watch::Receiver<Arc<[Subscription]>>,
+    /// Which it is of the feeds that carry the same, from 1 on.
+    pub line: u32,
     /// When sessions are replaced by age; never where none is given.
     pub rotation: Option<Rotation>,
     /// Ends the feed.
@@ -311,6 +313,7 @@ impl Controller {
         let live = Live {
             context: Arc::clone(&self.feed.context),
             subscriptions: Arc::clone(&subscriptions),
+            line: self.feed.line,
             delay,
             retire: retire.clone(),
             feed: ToFeed { id, notices: self.notices.clone() },

@@ -17,6 +17,7 @@ use super::merge::{First, LaneKey, Lanes, Merged};
 use super::progress::Tally;
 use super::pulse::Pulse;
 use super::unread::UnreadSpans;
+use super::watched::Counts;
 use crate::model::frame::Frame;
 use crate::model::market::Market;
 use crate::model::record::{Body, Head, Record, Row, Unread};
@@ -46,6 +47,8 @@ pub struct Intake {
     pub tallies: BTreeMap<(SmolStr, Stream), Tally>,
     /// How it came: rhythm and lag, by venue and stream.
     pub pulses: BTreeMap<(SmolStr, Stream), Pulse>,
+    /// The markets that are counted one by one.
+    pub watched: Counts,
     scratch: Vec<Record>,
 }
 
@@ -117,7 +120,9 @@ impl Intake {
         self.sessions.entry(frame.origin.session).or_default().records += 1;
         tally.last = tally.last.max(Some(row.time()));
         tally.last_recv = tally.last_recv.max(Some(frame.ts_recv));
-        match self.lanes.offer(&LaneKey { venue: venue.clone(), stream, market }, row) {
+        let lane = LaneKey { venue: venue.clone(), stream, market };
+        self.watched.count(&lane, frame.ts_recv);
+        match self.lanes.offer(&lane, row) {
             Merged::New(row) => {
                 tally.rows += 1;
                 self.buffers.push(now, venue, stream, row, false);

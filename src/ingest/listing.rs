@@ -141,6 +141,7 @@ impl Requests {
             venue: venue.clone(),
             endpoint: rest_url.to_owned(),
             subscriptions: Arc::from([]),
+            line: 0,
             at: clock.now(),
         };
         queue.send(Event::SessionOpened(opened)).await?;

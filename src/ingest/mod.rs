@@ -19,6 +19,7 @@ pub mod stats;
 pub mod supervisor;
 pub mod unread;
 pub mod watch;
+pub mod watched;
 pub mod writer;
 
 #[cfg(test)]

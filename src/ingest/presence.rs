@@ -15,6 +15,7 @@
 mod gone;
 mod past;
 mod roll;
+mod wants;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -23,8 +24,9 @@ use smol_str::SmolStr;
 
 pub use self::past::{Past, asked, words};
 pub use self::roll::{Attendance, Connection, Roll};
+use self::wants::Wants;
 use super::merge::LaneKey;
-use crate::model::event::{SessionClosed, SessionOpened};
+use crate::model::event::{SessionClosed, SessionOpened, Wanted};
 use crate::model::gap::{Gap, GapCause, GapState};
 use crate::model::market::Market;
 use crate::model::subscription::{Stream, Subscription};
@@ -53,6 +55,7 @@ pub struct Presence {
     repairable: fn(&str, Stream) -> bool,
     sessions: HashMap<i64, Session>,
     subscriptions: BTreeMap<LaneKey, State>,
+    wants: Wants,
     gaps: HashMap<i64, Lasting>,
     next_gap: i64,
     changed_sessions: BTreeSet<i64>,
@@ -65,6 +68,7 @@ pub struct Presence {
 #[derive(Debug)]
 struct Session {
     row: SessionRow,
+    line: u32,
     subscriptions: Arc<[Subscription]>,
 }
 
@@ -96,6 +100,7 @@ impl Presence {
             subscriptions: proven
                 .map(|(key, until)| (key, State { proven_until: Some(until), ..State::default() }))
                 .collect(),
+            wants: Wants::default(),
             gaps: HashMap::new(),
             next_gap: past.next_gap,
             changed_sessions: BTreeSet::new(),
@@ -149,8 +154,22 @@ impl Presence {
             proven_until: None,
             tally: SessionTally::default(),
         };
-        self.sessions.insert(event.session, Session { row, subscriptions: event.subscriptions });
-        self.changed_sessions.insert(event.session);
+        let SessionOpened { session, subscriptions, line, .. } = event;
+        self.sessions.insert(session, Session { row, line, subscriptions });
+        self.changed_sessions.insert(session);
+    }
+
+    /// What is wanted from now on. A gap of what nobody wants any more ends with that: what comes
+    /// later is not missing.
+    pub fn wanted(&mut self, event: &Wanted) {
+        for key in self.wants.take(event) {
+            let Some(state) = self.subscriptions.get_mut(&key) else { continue };
+            if let Some(id) = state.gap.take() {
+                // Who wants it again misses what comes from here on.
+                state.proven_until = state.proven_until.max(Some(event.at));
+                self.back(id, &key.market, Some(event.at));
+            }
+        }
     }
 
     /// The first frame of a subscription arrived over a session.
@@ -186,7 +205,7 @@ impl Presence {
         let key = key(&holder.row.venue, stream, market);
         let opened = holder.row.opened;
         let Some(state) = self.subscriptions.get_mut(&key) else { return };
-        if !state.serving.is_empty() {
+        if !state.serving.is_empty() || !self.wants.has(&key) {
             return;
         }
         let mut from = opened;
@@ -236,12 +255,14 @@ impl Presence {
             if served {
                 state.proven_until = state.proven_until.max(Some(until));
             }
-            if state.serving.is_empty() && state.gap.is_none() {
+            let missed = self.wants.has(&key);
+            if state.serving.is_empty() && state.gap.is_none() && missed {
                 away.push((key, state.proven_until.unwrap_or(holder.row.opened)));
             }
         }
         if let Some(cause) = event.cause {
-            self.open_gaps(&holder.subscriptions, away, cause, &event.why);
+            let asked = self.wants.of(&holder.row.venue, &holder.subscriptions);
+            self.open_gaps(&asked, away, cause, &event.why);
         }
         self.ended.push(holder.row);
     }

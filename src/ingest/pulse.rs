@@ -11,6 +11,7 @@ use super::watch::Rhythm;
 use crate::model::market::Source;
 use crate::model::record::{Body, Row};
 use crate::model::time::Timestamp;
+use crate::store::catalog::LagRows;
 
 /// The upper bounds of the buckets, inclusive. Unit: microseconds. One more bucket has no bound.
 pub const BOUNDS_US: [u64; 27] = [
@@ -58,6 +59,21 @@ impl Lag {
             bucket.max_us = bucket.max_us.max(other.max_us);
         }
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
+    }
+
+    /// What the catalog kept of them. It does not keep their sum.
+    #[must_use]
+    pub fn of(kept: &[LagRows]) -> Self {
+        let mut lag = Self::default();
+        for one in kept {
+            let at =
+                BOUNDS_US.partition_point(|bound| one.upto_us.is_none_or(|upto| *bound < upto));
+            if let Some(bucket) = lag.buckets.get_mut(at) {
+                bucket.count += one.records;
+                bucket.max_us = bucket.max_us.max(one.max_us);
+            }
+        }
+        lag
     }
 
     /// How many there were.
@@ -246,6 +262,18 @@ mod tests {
         both.merge(&second);
         assert_eq!(both, lag(&[(7, 100), (2, 70_001), (1, 99_000_000)]));
         assert_eq!((both.count(), both.sum_us()), (10, 700 + 140_002 + 99_000_000));
+    }
+
+    #[test]
+    fn what_is_kept_reads_back() {
+        let all = lag(&[(3, 500), (2, 501), (4, 70_001), (1, 60_000_000), (1, 60_000_001)]);
+        let kept: Vec<LagRows> = all
+            .buckets()
+            .filter(|(_, bucket)| bucket.count > 0)
+            .map(|(upto_us, Bucket { count, max_us })| LagRows { upto_us, records: count, max_us })
+            .collect();
+        assert_eq!(Lag::of(&kept).buckets, all.buckets);
+        assert_eq!(Lag::of(&[]), Lag::default());
     }
 
     #[test]

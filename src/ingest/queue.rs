@@ -124,6 +124,7 @@ impl Sender {
             | Event::Unserved { .. }
             | Event::Alive { .. }
             | Event::SessionClosed(_)
+            | Event::Wanted(_)
             | Event::Job(_)
             | Event::Tick(_)
             | Event::ClockStepped(_) => 0,

@@ -5,19 +5,25 @@
 //! panics ends the run with an error; when `run` has returned, every sender it had is gone, so the
 //! writer sees the end of the queue as soon as the caller's own are gone too.
 
+mod news;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use self::news::Wish;
+use self::news::{News, poll};
 use super::drift::{Drift, tick};
 use super::feed::{Context, Feed, Numbers, Rotation};
 use super::listing::{Listing, ListingError, Requests, first_list};
 use super::plan::{Listed, PlanError, Selection, spread};
 use super::queue::{NoWriter, Sender};
 use super::stats::Stats;
+use crate::model::event::{Event, Wanted};
 use crate::model::frame::Origin;
 use crate::model::market::Market;
 use crate::model::subscription::Subscription;
@@ -64,6 +70,8 @@ pub struct Setup {
     pub budget: Arc<Budget>,
     /// Live counters.
     pub stats: Arc<Stats>,
+    /// What somebody wants otherwise, while it runs.
+    pub wishes: mpsc::Receiver<Wish>,
 }
 
 /// Why a run could not start, or had to end.
@@ -116,7 +124,7 @@ pub async fn run(
 }
 
 async fn record(
-    setup: Setup,
+    mut setup: Setup,
     queue: &Sender,
     numbers: Arc<Numbers>,
     origin: Arc<Origin>,
@@ -135,9 +143,12 @@ async fn record(
         () = stop.cancelled() => return Ok(()),
         wanted = first_wanted(&setup, &mut listing) => wanted?,
     };
-    let (lists, listed) = mpsc::channel(1);
+    let (wanted, listed) = wanted;
+    // Nobody sends to this one: what is wished for is taken where the list is asked for.
+    let wishes = std::mem::replace(&mut setup.wishes, mpsc::channel(1).1);
+    let (news, heard) = mpsc::channel(1);
     let mut tasks = JoinSet::new();
-    tasks.spawn(poll(listing, setup.poll_every, lists, stop.clone()));
+    tasks.spawn(poll(listing, setup.poll_every, wishes, news, stop.clone()));
     let context = Arc::new(Context {
         venue: setup.venue,
         url: setup.ws_url.clone(),
@@ -148,32 +159,34 @@ async fn record(
         queue: queue.clone(),
         stats: Arc::clone(&setup.stats),
     });
-    let mut feeds = Feeds { setup, context, groups: Vec::new(), tasks, stop };
-    feeds.want(&wanted);
-    feeds.run(listed).await
+    let mut feeds = Feeds { setup, context, groups: Vec::new(), listed, tasks, stop };
+    feeds.want(&wanted, "").await?;
+    feeds.run(heard).await
 }
 
-/// What to record from the start on.
+/// What to record from the start on, and what the venue is known to list.
 async fn first_wanted(
     setup: &Setup,
     listing: &mut Listing,
-) -> Result<Vec<Subscription>, SupervisorError> {
+) -> Result<(Vec<Subscription>, Option<Vec<Market>>), SupervisorError> {
     let selection = &setup.selection;
     let without = match first_list(listing, setup.list_patience, selection.names_codes_only()).await
     {
-        Ok(markets) => return Ok(selection.resolve(setup.venue, Listed::Fresh(&markets))?),
+        Ok(markets) => {
+            let wanted = selection.resolve(setup.venue, Listed::Fresh(&markets))?;
+            return Ok((wanted, Some(markets)));
+        }
         Err(ListingError::NoWriter(error)) => return Err(error.into()),
         Err(error) => error,
     };
-    let known =
-        if setup.fallback.is_empty() { Listed::Unknown } else { Listed::Known(&setup.fallback) };
-    match selection.resolve(setup.venue, known) {
+    let known = (!setup.fallback.is_empty()).then(|| setup.fallback.clone());
+    match selection.resolve(setup.venue, as_known(known.as_ref())) {
         Ok(wanted) => {
             tracing::warn!(
                 venue = setup.venue.name(),
                 "no list of markets: {without}; recording what is known without it",
             );
-            Ok(wanted)
+            Ok((wanted, known))
         }
         Err(plan @ PlanError::NoList { .. }) => {
             Err(SupervisorError::NoList { plan: plan.into(), source: without.into() })
@@ -182,32 +195,8 @@ async fn first_wanted(
     }
 }
 
-/// Asks for the list again and again; what cannot be had is asked for again at the next turn.
-async fn poll(
-    mut listing: Listing,
-    every: Duration,
-    lists: mpsc::Sender<Vec<Market>>,
-    stop: CancellationToken,
-) -> Result<(), NoWriter> {
-    loop {
-        let fetched = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            fetched = async {
-                tokio::time::sleep(every).await;
-                listing.fetch().await
-            } => fetched,
-        };
-        match fetched {
-            Ok(markets) => {
-                if lists.send(markets).await.is_err() {
-                    return Ok(());
-                }
-            }
-            Err(ListingError::NoWriter(error)) => return Err(error),
-            Err(error) => tracing::warn!("the list of markets was not had: {error}"),
-        }
-    }
+fn as_known(markets: Option<&Vec<Market>>) -> Listed<'_> {
+    markets.map_or(Listed::Unknown, |markets| Listed::Known(markets))
 }
 
 /// One group of subscriptions, carried by one connection per line.
@@ -220,15 +209,14 @@ struct Feeds {
     setup: Setup,
     context: Arc<Context>,
     groups: Vec<Group>,
+    /// What the venue is known to list.
+    listed: Option<Vec<Market>>,
     tasks: JoinSet<Result<(), NoWriter>>,
     stop: CancellationToken,
 }
 
 impl Feeds {
-    async fn run(
-        &mut self,
-        mut listed: mpsc::Receiver<Vec<Market>>,
-    ) -> Result<(), SupervisorError> {
+    async fn run(&mut self, mut heard: mpsc::Receiver<News>) -> Result<(), SupervisorError> {
         let mut outcome = Ok(());
         loop {
             tokio::select! {
@@ -241,28 +229,72 @@ impl Feeds {
                         outcome = outcome.and(ended);
                     }
                 }
-                Some(markets) = listed.recv() => self.follow(&markets),
+                Some(news) = heard.recv() => {
+                    let followed = self.follow(news).await;
+                    if followed.is_err() {
+                        self.stop.cancel();
+                        outcome = outcome.and(followed.map_err(SupervisorError::from));
+                    }
+                }
             }
         }
     }
 
-    /// Brings the feeds in line with a new list.
-    fn follow(&mut self, markets: &[Market]) {
+    /// Brings the feeds in line with a new list, or with another wish.
+    async fn follow(&mut self, news: News) -> Result<(), NoWriter> {
         if self.stop.is_cancelled() {
-            return;
+            return Ok(());
         }
-        match self.setup.selection.resolve(self.setup.venue, Listed::Known(markets)) {
-            Ok(wanted) => self.want(&wanted),
-            Err(error) => {
-                tracing::warn!("the list of markets has changed: {error}; going on as before");
+        let News { markets, wish } = news;
+        let fresh = markets.is_some();
+        self.listed = markets.or(self.listed.take());
+        let wished = wish.as_ref().and_then(|wish| wish.selection.as_ref());
+        let listed = match &self.listed {
+            // What somebody has just written down is held against what there is, as at the start.
+            Some(markets) if fresh && wished.is_some() => Listed::Fresh(markets),
+            known => as_known(known.as_ref()),
+        };
+        let selection = wished.unwrap_or(&self.setup.selection);
+        let resolved = selection.resolve(self.setup.venue, listed);
+        let wanted = match (resolved, wish) {
+            (Ok(wanted), None) => wanted,
+            (Ok(wanted), Some(Wish { selection, reply, .. })) => {
+                if let Some(selection) = selection {
+                    self.setup.selection = selection;
+                    self.want(&wanted, "what is to be recorded has changed").await?;
+                }
+                // Whoever asked may be gone.
+                drop(reply.send(Ok(wanted.len())));
+                return Ok(());
             }
-        }
+            (Err(error), Some(Wish { selection: Some(_), reply, .. })) => {
+                drop(reply.send(Err(error)));
+                return Ok(());
+            }
+            (Err(error), wish) => {
+                tracing::warn!("the list of markets has changed: {error}; going on as before");
+                drop(wish.map(|wish| wish.reply.send(Ok(0))));
+                return Ok(());
+            }
+        };
+        self.want(&wanted, "the venue's markets have changed").await
     }
 
-    fn want(&mut self, wanted: &[Subscription]) {
+    /// Brings the feeds in line with what is wanted; `why` is told with what that changes.
+    async fn want(&mut self, wanted: &[Subscription], why: &str) -> Result<(), NoWriter> {
         let before: Vec<_> = self.groups.iter().map(|group| group.subscriptions.clone()).collect();
         let limit = self.setup.venue.limits().subscriptions_per_connection;
-        for (at, subscriptions) in spread(&before, wanted, limit).into_iter().enumerate() {
+        let groups = spread(&before, wanted, limit);
+        if groups == before {
+            return Ok(());
+        }
+        let event = Wanted {
+            venue: SmolStr::new_static(self.setup.venue.name()),
+            subscriptions: Arc::from(wanted),
+            at: self.setup.clock.now(),
+        };
+        self.context.queue.send(Event::Wanted(event)).await?;
+        for (at, subscriptions) in groups.into_iter().enumerate() {
             match self.groups.get_mut(at) {
                 Some(group) if group.subscriptions == subscriptions => {}
                 Some(group) => {
@@ -270,7 +302,7 @@ impl Feeds {
                         venue = self.setup.venue.name(),
                         before = group.subscriptions.len(),
                         now = subscriptions.len(),
-                        "the venue's markets have changed",
+                        "{why}",
                     );
                     group.wanted.send_replace(subscriptions.clone().into());
                     group.subscriptions = subscriptions;
@@ -278,6 +310,7 @@ impl Feeds {
                 None => self.start(subscriptions),
             }
         }
+        Ok(())
     }
 
     fn start(&mut self, subscriptions: Vec<Subscription>) {
@@ -287,6 +320,7 @@ impl Feeds {
             let feed = Feed {
                 context: Arc::clone(&self.context),
                 wanted: wanted.subscribe(),
+                line,
                 // Each line at another time, so that there is always one that is not changing.
                 rotation: self
                     .setup

@@ -189,6 +189,7 @@ pub(crate) fn line(event: &Event) -> String {
             let cause = closed.cause.map_or("on purpose", |cause| cause.as_str());
             format!("{} closed {cause}", closed.session)
         }
+        Event::Wanted(wanted) => format!("wants {}", wanted.subscriptions.len()),
         Event::Job(job) => format!("{} {}", job.id, job.state),
         Event::Tick(_) => "tick".to_owned(),
         Event::ClockStepped(step) => format!("the clock stepped by {} s", step.by_us / 1_000_000),

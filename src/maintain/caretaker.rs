@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::ingest::writer::{Desk, DeskError};
 use crate::model::time::Timestamp;
 use crate::net::clock::Clock;
 use crate::store::catalog::{Catalog, CatalogError, Filter};
-use crate::store::fs::Fs;
+use crate::store::fs::{Fs, free_bytes};
 use crate::store::paths::Paths;
 
 /// Of twenty steps of priority the last.
@@ -41,13 +41,16 @@ pub struct Care {
     pub retain: Policy,
     /// How often to look.
     pub every: Duration,
+    /// Files are merged only where so much stays free beside what that takes for a while.
+    pub min_free_bytes: u64,
 }
 
 /// The thread. When this is dropped it is asked to end.
 #[derive(Debug)]
 pub struct Caretaker {
     stop: Arc<AtomicBool>,
-    wake: Option<SyncSender<()>>,
+    wake: SyncSender<()>,
+    care: Arc<Mutex<Care>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -65,6 +68,7 @@ impl Caretaker {
         care: Care,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let care = Arc::new(Mutex::new(care));
         let (wake, asleep) = sync_channel(1);
         let of = Gentle { of: fs, stop: Arc::clone(&stop), bytes_per_second: BYTES_PER_SECOND };
         let mut round = Round {
@@ -73,7 +77,7 @@ impl Caretaker {
             fs: Arc::new(of),
             clock,
             desk,
-            care,
+            care: Arc::clone(&care),
             failed: BTreeMap::new(),
         };
         let stopped = Arc::clone(&stop);
@@ -83,13 +87,20 @@ impl Caretaker {
             round.run(&stopped, &asleep);
         };
         let thread = thread::Builder::new().name("caretaker".to_owned()).spawn(body)?;
-        Ok(Self { stop, wake: Some(wake), thread: Some(thread) })
+        Ok(Self { stop, wake, care, thread: Some(thread) })
+    }
+
+    /// Where it is told of other settings.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        Orders { wake: self.wake.clone(), care: Arc::clone(&self.care) }
     }
 
     /// Asks it to end, and does not wait.
     pub fn stop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.wake = None;
+        // Where it has not heard the last call yet, it hears that one.
+        self.wake.try_send(()).ok();
     }
 
     /// Waits for its end. What it asks of the writer it asks no more once that has ended.
@@ -108,9 +119,27 @@ impl Drop for Caretaker {
     }
 }
 
+/// Tells the thread what it looks after.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    wake: SyncSender<()>,
+    care: Arc<Mutex<Care>>,
+}
+
+impl Orders {
+    /// Changes what is looked after, and has it look at once.
+    pub fn change(&self, change: impl FnOnce(&mut Care)) {
+        change(&mut self.care.lock().unwrap_or_else(PoisonError::into_inner));
+        // Where it has not heard the last call yet, it hears that one.
+        self.wake.try_send(()).ok();
+    }
+}
+
 /// Why a task was not done.
 #[derive(Debug, thiserror::Error)]
 enum CareError {
+    #[error("the disk does not say what is free: {0}")]
+    Disk(io::Error),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     #[error(transparent)]
@@ -125,7 +154,7 @@ struct Round {
     fs: Arc<dyn Fs>,
     clock: Arc<dyn Clock>,
     desk: Desk,
-    care: Care,
+    care: Arc<Mutex<Care>>,
     /// Tasks that failed, by the numbers of their files, and until when they are left alone.
     failed: BTreeMap<Vec<u64>, Timestamp>,
 }
@@ -133,9 +162,13 @@ struct Round {
 impl Round {
     fn run(&mut self, stop: &AtomicBool, asleep: &Receiver<()>) {
         loop {
-            match asleep.recv_timeout(self.care.every) {
-                Err(RecvTimeoutError::Disconnected) | Ok(()) => return,
-                Err(RecvTimeoutError::Timeout) => {}
+            let every = self.care().every;
+            match asleep.recv_timeout(every) {
+                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            }
+            if stop.load(Ordering::Relaxed) {
+                return;
             }
             if let Err(error) = self.look(stop)
                 && !stop.load(Ordering::Relaxed)
@@ -178,22 +211,30 @@ impl Round {
 
     /// What to merge next.
     fn next(&mut self) -> Result<Option<Task>, CareError> {
-        if !self.care.compact {
+        let care = self.care();
+        if !care.compact {
             return Ok(None);
         }
+        let free = free_bytes(&self.data).map_err(CareError::Disk)?;
         let now = self.clock.now();
         self.failed.retain(|_, until| *until > now);
         let catalog = Catalog::of_folder(&self.data)?;
         let segments = catalog.segments(&Filter::default())?;
         let mut tasks = plan_on_its_own(&segments, &catalog.of_one_market()?, now);
         tasks.retain(|task| !self.failed.contains_key(&numbers(task)));
+        // Old and new lie side by side for a while.
+        tasks.retain(|task| bytes(task).saturating_add(care.min_free_bytes) <= free);
         Ok(tasks.into_iter().next())
+    }
+
+    fn care(&self) -> Care {
+        self.care.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn retire(&mut self) -> Result<(), CareError> {
         let now = self.clock.now();
         let segments = Catalog::of_folder(&self.data)?.segments(&Filter::default())?;
-        for one in retain::plan(&segments, &self.care.retain, now) {
+        for one in retain::plan(&segments, &self.care().retain, now) {
             retain::carry_out(now, &one, &mut self.desk)?;
             tracing::info!("removed {}", one.words());
         }
@@ -203,6 +244,10 @@ impl Round {
 
 fn numbers(task: &Task) -> Vec<u64> {
     task.sources.iter().map(|source| source.name.number).collect()
+}
+
+fn bytes(task: &Task) -> u64 {
+    task.sources.iter().map(|source| source.bytes).fold(0, u64::saturating_add)
 }
 
 /// Which files, for the log.

@@ -56,6 +56,9 @@ pub enum Event {
     },
     /// A connection ended.
     SessionClosed(SessionClosed),
+    /// What is wanted of a venue from now on, over all connections. What is not in it is missed by
+    /// nobody. It comes before the sessions that ask for it.
+    Wanted(Wanted),
     /// Work on the past was planned, or changed. What the writer counts itself (`rows`, `known`,
     /// `reached`) does not matter here. It comes before the first page of the job.
     Job(Job),
@@ -75,6 +78,17 @@ pub struct ClockStep {
     pub by_us: i64,
 }
 
+/// What is wanted of a venue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The venue's name.
+    pub venue: SmolStr,
+    /// All of it.
+    pub subscriptions: Arc<[Subscription]>,
+    /// From when on. Clock: ours.
+    pub at: Timestamp,
+}
+
 /// A connection that came up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionOpened {
@@ -86,6 +100,9 @@ pub struct SessionOpened {
     pub endpoint: String,
     /// What it asked for.
     pub subscriptions: Arc<[Subscription]>,
+    /// Which it is of the connections that carry the same, from 1 on; 0 for one that carries
+    /// nothing live.
+    pub line: u32,
     /// When the handshake was done. Clock: ours.
     pub at: Timestamp,
 }

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::reload;
 use super::routes::{Shared, refusal};
 
 /// How long an answer may take.
@@ -48,6 +49,12 @@ impl Gate {
     /// Why a request is not let in, if so.
     fn refuses(&self, path: &str, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
         let Some(token) = self.token else {
+            if path == reload::PATH {
+                return Some((
+                    StatusCode::FORBIDDEN,
+                    "only whoever shows the token may reload, and none is set: set http_token, or send SIGHUP",
+                ));
+            }
             // A page of another site that gives its own name our address must not read from us.
             return (!is_local(headers)).then_some((
                 StatusCode::MISDIRECTED_REQUEST,
@@ -120,7 +127,11 @@ async fn answer(shared: &Shared, request: Request, next: Next) -> Response {
         }
         return response;
     }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+    let (method, reload) = (request.method(), request.uri().path() == reload::PATH);
+    if reload && method != Method::POST {
+        return refusal(StatusCode::METHOD_NOT_ALLOWED, "there is only POST here");
+    }
+    if !reload && method != Method::GET && method != Method::HEAD {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "there is only GET here");
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());

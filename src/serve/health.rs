@@ -59,7 +59,7 @@ impl<'a> Signs<'a> {
             queued_bytes: sources.gauge.bytes(),
             queue: sources.queue,
             free_bytes,
-            min_free_bytes: sources.min_free_bytes,
+            min_free_bytes: sources.disk.borrow().min_free_bytes,
         }
     }
 }

@@ -1,22 +1,25 @@
 //! `/metrics`: Prometheus text.
 //!
 //! Every metric is a line of [`METRICS`], and a line of the table in this folder's README; a test
-//! compares the two with what is really told. Labels are bounded: venue, stream, state. No market
-//! is a label.
+//! compares the two with what is really told. Labels are bounded: venue, stream, state. A market is
+//! a label only where somebody asked to see it.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::now::Now;
 use super::routes::Shared;
+use crate::ingest::merge::LaneKey;
 use crate::ingest::pulse::Lag;
+use crate::ingest::watched::Count;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 
 /// Name, type and meaning of each.
-pub(super) const METRICS: [(&str, &str, &str); 39] = [
+pub(super) const METRICS: [(&str, &str, &str); 42] = [
     ("veritape_build_info", "gauge", "Always 1; the version is its label."),
     ("veritape_start_time_seconds", "gauge", "When the recorder started."),
     ("veritape_healthy", "gauge", "1 while /healthz says 200, else 0."),
@@ -30,6 +33,12 @@ pub(super) const METRICS: [(&str, &str, &str); 39] = [
     ("veritape_duplicates_total", "counter", "Records that had been told before."),
     ("veritape_last_receive_timestamp_seconds", "gauge", "When the last record arrived."),
     ("veritape_silence_threshold_seconds", "gauge", "How long no data is too long, as learned."),
+    ("veritape_market_records_total", "counter", "Records of a market asked for one by one."),
+    (
+        "veritape_market_last_receive_timestamp_seconds",
+        "gauge",
+        "When the last record of a market asked for one by one arrived.",
+    ),
     ("veritape_lag_seconds", "histogram", "From the venue's clock to ours, of live messages."),
     ("veritape_subscriptions_asked", "gauge", "Markets that are asked for."),
     ("veritape_subscriptions_served", "gauge", "Markets that a connection serves."),
@@ -52,6 +61,7 @@ pub(super) const METRICS: [(&str, &str, &str); 39] = [
     ("veritape_file_bytes_total", "counter", "Bytes of them."),
     ("veritape_gaps", "gauge", "Rows of the gap ledger, by state."),
     ("veritape_disk_free_bytes", "gauge", "Bytes that are free where the data lies."),
+    ("veritape_disk_days_left", "gauge", "How many days that lasts at the rate of late."),
     ("veritape_clock_drift_seconds", "gauge", "How far the wall clock went beside the monotonic."),
     ("veritape_http_requests_total", "counter", "Answers given, by class."),
     ("veritape_http_turned_away_total", "counter", "Connections beyond the limit."),
@@ -71,6 +81,9 @@ pub(super) fn text(shared: &Shared, now: &Now, gaps: Option<&Value>) -> String {
     }
     if let Some(free) = now.free_bytes {
         text.single("veritape_disk_free_bytes", free);
+    }
+    if let Some(days) = now.days_left() {
+        text.single("veritape_disk_days_left", days);
     }
     text.single("veritape_clock_drift_seconds", super::status::micros(now.stats.drift_us));
     text.metric("veritape_http_requests_total");
@@ -110,10 +123,30 @@ fn streams(text: &mut Text, now: &Now) {
     text.each("veritape_silence_threshold_seconds", pulses, |pulse| {
         pulse.threshold().map(|threshold| threshold.as_secs_f64())
     });
+    markets(text, now);
     text.metric("veritape_lag_seconds");
     for ((venue, stream), pulse) in pulses.iter().filter(|(_, pulse)| pulse.lag.count() > 0) {
         histogram(text, [("venue", venue.as_str()), ("stream", stream.name())], &pulse.lag);
     }
+}
+
+fn markets(text: &mut Text, now: &Now) {
+    let told = &now.progress.roll.markets;
+    let mut each = |name, value: fn(&Count) -> f64| {
+        text.metric(name);
+        for (LaneKey { venue, stream, market }, count) in told {
+            let labels =
+                [("venue", venue.as_str()), ("stream", stream.name()), ("market", market.as_str())];
+            text.line("", &labels, value(count));
+        }
+    };
+    each("veritape_market_records_total", |count| exact(count.told));
+    each("veritape_market_last_receive_timestamp_seconds", |count| seconds(count.last_recv));
+}
+
+/// A count as Prometheus has it: exact up to 2^53.
+fn exact(count: u64) -> f64 {
+    Duration::from_secs(count).as_secs_f64()
 }
 
 fn histogram(text: &mut Text, [venue, stream]: [(&str, &str); 2], lag: &Lag) {
@@ -160,7 +193,7 @@ fn seconds(at: Timestamp) -> f64 {
 }
 
 fn micros(us: u64) -> f64 {
-    std::time::Duration::from_micros(us).as_secs_f64()
+    Duration::from_micros(us).as_secs_f64()
 }
 
 /// Text in the making.

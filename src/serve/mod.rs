@@ -8,12 +8,14 @@
 mod archive;
 mod gate;
 mod health;
+mod lags;
 mod listen;
 mod metrics;
 pub mod notify;
 mod now;
 mod page;
 mod prices;
+pub mod reload;
 mod routes;
 pub mod status;
 
@@ -25,7 +27,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::routes::Shared;
@@ -52,10 +54,21 @@ pub struct Sources {
     pub gauge: Arc<Gauge>,
     /// How much may wait.
     pub queue: QueueLimits,
-    /// The disk has room while so much is free.
-    pub min_free_bytes: u64,
+    /// What is known of the room on the disk.
+    pub disk: watch::Receiver<Disk>,
+    /// Where a request to read the settings again goes; none: nobody can read them again.
+    pub reload: Option<mpsc::Sender<reload::Ask>>,
     /// What a request has to show; none: whoever reaches the address may ask.
     pub token: Option<String>,
+}
+
+/// What is known of the room on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Disk {
+    /// It has room while so much is free.
+    pub min_free_bytes: u64,
+    /// By how much the folder grows a day; none while that is not known.
+    pub bytes_per_day: Option<u64>,
 }
 
 /// Why nothing can be served.

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use smol_str::SmolStr;
 use tokio::time::MissedTickBehavior;
 
+use super::Disk;
 use super::health::{self, Problem, Signs};
 use super::routes::Shared;
 use crate::ingest::progress::Progress;
 use crate::ingest::stats::Snapshot;
+use crate::maintain::room::days_left;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
 use crate::store::fs::free_bytes;
@@ -33,10 +35,18 @@ pub(super) struct Now {
     pub(super) queued_events: u64,
     pub(super) queued_bytes: u64,
     pub(super) free_bytes: Option<u64>,
+    pub(super) disk: Disk,
     pub(super) problems: Vec<Problem>,
     pub(super) ready: bool,
     /// Records a second of each stream, over the last seconds.
     pub(super) rates: BTreeMap<(SmolStr, Stream), f64>,
+}
+
+impl Now {
+    /// For how many days what is free lasts, as far as that is known.
+    pub(super) fn days_left(&self) -> Option<f64> {
+        days_left(self.free_bytes?, self.disk.bytes_per_day?)
+    }
 }
 
 /// The latest picture, and what led to it.
@@ -70,6 +80,7 @@ impl Board {
             queued_events: 0,
             queued_bytes: 0,
             free_bytes: None,
+            disk: Disk::default(),
             problems: Vec::new(),
             ready: false,
             rates: BTreeMap::new(),
@@ -109,6 +120,7 @@ impl Board {
         let progress = sources.progress.borrow().clone();
         let before = self.now();
         let signs = Signs::of(sources, &progress, before.started, at, free_bytes);
+        let disk = *sources.disk.borrow();
         let rates = self.history.lock().unwrap_or_else(PoisonError::into_inner).add(&progress);
         let now = Now {
             at,
@@ -120,6 +132,7 @@ impl Board {
             queued_events: signs.queued_events,
             queued_bytes: signs.queued_bytes,
             free_bytes,
+            disk,
             rates,
             progress,
         };

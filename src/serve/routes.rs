@@ -10,14 +10,14 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::archive::{self, Archive, ArchiveError};
 use super::gate::{self, Gate};
 use super::now::Board;
-use super::{Sources, metrics, page, status};
+use super::{Sources, lags, metrics, page, reload, status};
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
 
@@ -84,12 +84,14 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(ready))
         .route("/status.json", get(the_status))
         .route("/api/history", get(history))
+        .route("/api/lags", get(hourly_lags))
         .route("/api/gaps", get(gaps))
         .route("/api/coverage", get(coverage))
         .route("/api/day", get(day))
         .route("/api/markets", get(markets))
         .route("/api/prices", get(prices))
         .route("/api/book", get(book))
+        .route(reload::PATH, post(reload::answer))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is no such page") })
         .layer(from_fn_with_state(Arc::clone(&shared), gate::pass))
         .with_state(shared)
@@ -159,6 +161,21 @@ async fn the_status(State(shared): Asked) -> Result<Json<Value>, ArchiveError> {
 
 async fn history(State(shared): Asked) -> Json<Value> {
     Json(shared.board.history())
+}
+
+#[derive(Deserialize)]
+struct LagsQuery {
+    hours: Option<u64>,
+}
+
+async fn hourly_lags(State(shared): Asked, query: Query<LagsQuery>) -> Response {
+    let hours = query.hours.unwrap_or(24).clamp(1, HOURS * u64::from(DAYS));
+    let now = shared.sources.clock.now();
+    let since = now.hour().before(Duration::from_hours(hours.saturating_sub(1)));
+    let name = format!("lags {hours}");
+    let answer =
+        shared.archive.ask(name, FRESH_LONG, move |catalog, _, _| lags::hours(catalog, since));
+    told(answer.await)
 }
 
 #[derive(Deserialize)]

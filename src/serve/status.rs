@@ -94,7 +94,9 @@ pub(super) fn live(shared: &Shared, now: &Now) -> Value {
         "clock": { "drift_s": micros(now.stats.drift_us) },
         "disk": {
             "free_bytes": now.free_bytes,
-            "min_free_bytes": shared.sources.min_free_bytes,
+            "min_free_bytes": now.disk.min_free_bytes,
+            "bytes_per_day": now.disk.bytes_per_day,
+            "days_left": now.days_left(),
         },
     })
 }
@@ -134,8 +136,8 @@ fn stream(now: &Now, key: &(smol_str::SmolStr, Stream), attendance: &Attendance)
     })
 }
 
-/// The lag of the last minutes; null where nothing live came.
-fn lag(lag: &Lag) -> Value {
+/// A lag in numbers; null where nothing live came.
+pub(super) fn lag(lag: &Lag) -> Value {
     let millis = |at: Option<Duration>| {
         at.and_then(|at| u32::try_from(at.as_micros()).ok()).map(|us| f64::from(us) / 1_000.0)
     };
@@ -153,6 +155,7 @@ fn lag(lag: &Lag) -> Value {
 fn connection(now: Timestamp, one: &Connection) -> Value {
     let mut document = session(&one.row);
     if let Some(document) = document.as_object_mut() {
+        document.insert("line".to_owned(), json!(one.line));
         document.insert("subscriptions".to_owned(), json!(one.subscriptions));
         document.insert("uptime_s".to_owned(), json!(seconds(now.since(one.row.opened))));
     }

@@ -10,12 +10,14 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::routes::Shared;
-use super::{Sources, metrics, status};
+use super::{Disk, Sources, metrics, status};
+use crate::ingest::merge::LaneKey;
 use crate::ingest::presence::{Attendance, Connection, Roll};
 use crate::ingest::progress::{Progress, Tally};
 use crate::ingest::pulse::Pulse;
 use crate::ingest::queue::{QueueLimits, queue};
 use crate::ingest::stats::Stats;
+use crate::ingest::watched::Count;
 use crate::model::event::ClockStep;
 use crate::model::gap::{Gap, GapCause, GapState};
 use crate::model::market::Market;
@@ -28,8 +30,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A recorder with so many markets that has something to tell of everything.
-fn shared(data: &Path, markets: usize) -> Arc<Shared> {
+/// A recorder with so many markets that has something to tell of everything; of them `watched` are
+/// counted one by one.
+fn shared(data: &Path, markets: usize, watched: &[&str]) -> Arc<Shared> {
     let mut progress = Progress::default();
     let mut roll = Roll::default();
     let session = SessionRow {
@@ -46,7 +49,7 @@ fn shared(data: &Path, markets: usize) -> Arc<Shared> {
         proven_until: Some(Timestamp::from_millis(1_000)),
         tally: SessionTally::default(),
     };
-    roll.connections.push(Connection { row: session.clone(), subscriptions: markets });
+    roll.connections.push(Connection { row: session.clone(), subscriptions: markets, line: 1 });
     for stream in [Stream::Trade, Stream::Ticker] {
         let key = ("v".into(), stream);
         let mut pulse = Pulse::default();
@@ -67,6 +70,11 @@ fn shared(data: &Path, markets: usize) -> Arc<Shared> {
             away: None,
         };
         roll.streams.insert(key, attendance);
+    }
+    for market in watched {
+        let market = Market::new(*market);
+        let lane = LaneKey { venue: "v".into(), stream: Stream::Trade, market };
+        roll.markets.insert(lane, Count { told: 3, last_recv: Timestamp::from_millis(1_000) });
     }
     progress.roll = Arc::new(roll);
     let gap = Gap {
@@ -103,7 +111,8 @@ fn board(data: &Path, progress: Progress) -> Arc<Shared> {
         stats: Arc::new(Stats::default()),
         gauge: receiver.gauge(),
         queue: QueueLimits::default(),
-        min_free_bytes: 1,
+        disk: watch::channel(Disk { min_free_bytes: 1, bytes_per_day: Some(1 << 20) }).1,
+        reload: None,
         token: None,
     });
     shared.board.take(&shared, Some(1 << 30));
@@ -111,8 +120,8 @@ fn board(data: &Path, progress: Progress) -> Arc<Shared> {
     shared
 }
 
-fn text(data: &Path, markets: usize) -> String {
-    let shared = shared(data, markets);
+fn text(data: &Path, markets: usize, watched: &[&str]) -> String {
+    let shared = shared(data, markets, watched);
     let gaps = Catalog::of_folder(data).unwrap().gap_counts().unwrap();
     let gaps = gaps.into_iter().map(|(state, count)| (state.to_string(), Value::from(count)));
     metrics::text(&shared, &shared.board.now(), Some(&gaps.collect::<Value>()))
@@ -128,7 +137,7 @@ fn documented() -> BTreeSet<String> {
 #[test]
 fn every_metric_is_documented_and_every_documented_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let text = text(folder.path(), 3);
+    let text = text(folder.path(), 3, &["M1"]);
     let mut told = BTreeSet::new();
     let mut valued = BTreeSet::new();
     for line in text.lines() {
@@ -154,7 +163,7 @@ fn every_metric_is_documented_and_every_documented_one_is_told() {
 #[test]
 fn many_markets_are_not_many_label_values() {
     let folder = tempfile::tempdir().unwrap();
-    let (few, many) = (text(folder.path(), 2), text(folder.path(), 855));
+    let (few, many) = (text(folder.path(), 2, &[]), text(folder.path(), 855, &[]));
     assert_eq!(few.lines().count(), many.lines().count());
     let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in many.lines().filter(|line| !line.starts_with('#')) {
@@ -166,6 +175,16 @@ fn many_markets_are_not_many_label_values() {
     }
     let names: Vec<_> = values.keys().map(String::as_str).collect();
     assert_eq!(names, ["class", "le", "state", "stream", "venue", "version"]);
+    // Those that somebody asked for are.
+    let asked = text(folder.path(), 855, &["M1", "M\"2"]);
+    for line in [
+        "veritape_market_records_total{venue=\"v\",stream=\"trade\",market=\"M1\"} 3",
+        "veritape_market_records_total{venue=\"v\",stream=\"trade\",market=\"M\\\"2\"} 3",
+        "veritape_market_last_receive_timestamp_seconds{venue=\"v\",stream=\"trade\",market=\"M1\"} 1",
+    ] {
+        assert!(asked.lines().any(|told| told == line), "{line}: {asked}");
+    }
+    assert_eq!(asked.lines().count(), few.lines().count() + 4);
 }
 
 /// What of `value` is not as `schema` says.
@@ -213,7 +232,7 @@ fn the_status_is_as_its_schema_says() {
     let folder = tempfile::tempdir().unwrap();
     let path = root().join("schemas/status.schema.json");
     let schema: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    let shared = shared(folder.path(), 3);
+    let shared = shared(folder.path(), 3, &[]);
     let catalog = Catalog::of_folder(folder.path()).unwrap();
     let mut document = status::held(&catalog, folder.path(), true).unwrap();
     let mut out = Vec::new();

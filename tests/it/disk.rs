@@ -12,6 +12,7 @@ use tempfile::{TempDir, tempdir};
 use veritape::net::clock::{Clock as _, SystemClock};
 
 use crate::harness::{Process, Python, SOON, wait_until};
+use crate::http::{address, get};
 use crate::recording::{Recording, STREAMS};
 
 /// A file system of its own, gone when this is dropped.
@@ -147,6 +148,37 @@ fn a_disk_that_is_freed_in_time_loses_nothing() {
     assert_eq!(recording.gaps().len(), 0, "{:#?}", recording.gaps());
     let figures = recording.compare(&python, &["--strict"]);
     assert!(figures["recorded"].as_u64() > Some(5_000), "{figures}");
+}
+
+#[test]
+fn little_room_is_said_and_recording_goes_on() {
+    let (Some(python), Some(disk)) = (Python::find(), Disk::mount()) else { return };
+    let settings = "rotate = '1s'\nmin_free_bytes = '12 MiB'\nhttp = '127.0.0.1:0'";
+    let mut recording =
+        Recording::of(&["--markets", "5", "--rate", "300", "--seed", "91"], "").into(disk.data());
+    let arguments = ["--markets", "all", "--streams", STREAMS, "--http", "127.0.0.1:0"];
+    let recorder = recording.start_with(settings, &arguments);
+    let address = address(&recorder);
+    let healthy = |status: u16| {
+        let what = format!("/healthz answers {status}");
+        wait_until(&what, SOON, || {
+            let (told, body) = get(address, "/healthz", "");
+            (told == status).then_some(body)
+        })
+    };
+    healthy(200);
+    let ballast = disk.data().with_file_name("ballast");
+    fs::write(&ballast, vec![0; 22 << 20]).unwrap();
+    recorder.wait_for_talk("less than min_free_bytes", SOON);
+    assert!(healthy(503).contains("\"what\":\"disk\""));
+    recording.more_trades(500);
+    fs::remove_file(ballast).unwrap();
+    recorder.wait_for_talk("again: all goes on as before", SOON);
+    healthy(200);
+    recording.more_trades(200);
+    stop(recorder, &recording);
+    assert_eq!(recording.gaps().len(), 0, "{:#?}", recording.gaps());
+    recording.compare(&python, &["--strict"]);
 }
 
 #[test]

@@ -1,6 +1,10 @@
-//! The venue lists a new market: it is recorded, and the others go on without a hole.
+//! The venue lists a new market, or ends one: it is recorded, or dropped, and the others go on without
+//! a hole.
 
-use crate::harness::{Python, SOON};
+use rustix::process::Signal;
+
+use crate::harness::{Python, SOON, wait_until};
+use crate::http::{address, get};
 use crate::recording::Recording;
 
 #[test]
@@ -21,4 +25,35 @@ fn a_new_market_leaves_no_gap_for_the_others() {
     let rows = python.rows(recording.data(), "trade");
     let new = rows.iter().filter(|row| row["market"] == "KRW-NEW").count();
     assert!(new > 0, "nothing of the new market was recorded: {figures}");
+}
+
+#[test]
+fn a_delisted_market_is_dropped_and_leaves_no_gap() {
+    let Some(python) = Python::find() else { return };
+    let faults = "[[fault]]\nafter = '4s'\nwhat = 'delist'\nmarkets = ['KRW-XRP']\n";
+    let mut recording = Recording::of(&["--markets", "6", "--rate", "600", "--seed", "12"], faults);
+    let arguments = ["--markets", "all", "--streams", "trade,candle.1s", "--http", "127.0.0.1:0"];
+    let recorder = recording.start_with("markets_poll = '1s'\nrotate = '2s'", &arguments);
+    let address = address(&recorder);
+    recorder.wait_for_talk("markets have changed", SOON);
+    wait_until("five markets that are served", SOON, || {
+        let told: serde_json::Value =
+            serde_json::from_str(&get(address, "/status.json", "").1).unwrap();
+        let trade = &told["live"]["streams"][0];
+        (trade["asked"] == 5 && trade["served"] == 5 && told["live"]["healthy"] == true)
+            .then_some(())
+    });
+    recording.more_trades(600);
+    recorder.signal(Signal::TERM);
+    recorder.wait(SOON).success();
+    assert_eq!(recording.gaps().len(), 0, "{:#?}", recording.gaps());
+    recording.compare(&python, &["--strict", "--dropped", "KRW-XRP"]);
+    // Each change is a row: six that came, and one that went.
+    let rows = python.rows(recording.data(), "instrument");
+    let gone: Vec<_> = rows.iter().filter(|row| row["listed"] == false).collect();
+    assert_eq!(
+        (rows.len(), gone.len(), &gone[0]["market"]),
+        (7, 1, &"KRW-XRP".into()),
+        "{rows:#?}"
+    );
 }

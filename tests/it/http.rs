@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::tempdir;
+use veritape::model::time::Timestamp;
 
 use crate::harness::{Process, Python, SOON, Sim, veritape, wait_until};
 use crate::recording::Recording;
@@ -46,6 +47,13 @@ pub(crate) fn get(address: SocketAddr, path: &str, headers: &str) -> (u16, Strin
     raw(address, request.as_bytes()).unwrap_or_else(|| panic!("no answer to {request}"))
 }
 
+/// What is answered to an order.
+pub(crate) fn post(address: SocketAddr, path: &str, headers: &str) -> (u16, String) {
+    let request =
+        format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n");
+    raw(address, request.as_bytes()).unwrap_or_else(|| panic!("no answer to {request}"))
+}
+
 fn json(address: SocketAddr, path: &str) -> Value {
     let (status, body) = get(address, path, "");
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {status} {body}: {error}"))
@@ -74,6 +82,13 @@ fn health_follows_a_venue_that_stalls() {
         problems.iter().any(|one| one["what"] == "stream" && one["stream"] == stream)
     };
     assert!(named("trade") && named("orderbook"), "{wrong:#}");
+    // By its own clock: from the last that came to the picture that says so.
+    let at = |text: &Value| text.as_str().unwrap().parse::<Timestamp>().unwrap();
+    let live = &json(address, "/status.json")["live"];
+    let streams = live["streams"].as_array().unwrap().iter();
+    let last = streams.map(|one| at(&one["last_receive"])).max().unwrap();
+    let late = at(&wrong["at"]).since(last);
+    assert!(late < Duration::from_secs(15), "{late:?} after the last: {wrong:#}");
     let (_, metrics) = get(address, "/metrics", "");
     assert!(metrics.contains("\nveritape_healthy 0\n"), "{metrics}");
     answers("/healthz", 200);

@@ -1,7 +1,7 @@
 """Compares a data folder with the ledger of the simulated venue it was recorded from.
 
     python tests/it/ledger.py LEDGER DATA GAPS --began MICROSECONDS [--strict] [--repaired]
-        [--died FROM-TO,…] [--sync MICROSECONDS]
+        [--died FROM-TO,…] [--dropped MARKET,…] [--sync MICROSECONDS]
 
 LEDGER has the trades of the venue since it began, and those from before that it told as snapshots,
 one JSON object a line; of a market and id the last line counts,
@@ -26,7 +26,8 @@ What must hold, whatever happened:
 With `--strict`, a trade that was sent to a connection is recorded even if it lies in a gap; with
 `--repaired`, every gap of a stream that can be had again is repaired. With
 `--died`, spans of microseconds since 1970, so is one that happened outside of them; each begins
-twice `--sync` earlier, because what came then need not be on the disk yet.
+twice `--sync` earlier, because what came then need not be on the disk yet. Of the markets that are
+`--dropped`, what came after the end of the last connection that carried them is not asked for.
 
 Prints figures as JSON; or what differs, and then ends with 1.
 """
@@ -66,6 +67,7 @@ class Recording:
         self.died = [(int(begin), int(over)) for begin, over in spans]
         self.unsafe = 2 * args.sync
         self.data = args.data
+        self.dropped = {market for market in args.dropped.split(",") if market}
         self.ledger = {}
         for line in args.ledger.read_text().splitlines():
             trade = json.loads(line)
@@ -150,6 +152,7 @@ class Recording:
     def missing(self):
         """Trades that are not there and should be."""
         first, end = self.recorded_span()
+        dropped = self.dropped_at()
         have = {(row["market"], row["id"]) for row in self.trades}
         last = {}
         for row in self.trades:
@@ -159,6 +162,9 @@ class Recording:
         for (market, number), trade in self.ledger.items():
             at = trade["ts_ms"] * 1000
             if (market, number) in have or at < first.get(market, float("inf")):
+                continue
+            if market in dropped and at > dropped[market] - self.late and at >= last.get(market, 0):
+                self.figures["after_the_drop"] += 1
                 continue
             if at > end - self.late and (at >= last.get(market, 0) or not trade["sockets"]):
                 self.figures["after_the_end"] += 1
@@ -199,6 +205,12 @@ class Recording:
         (end,) = self.catalog.execute("SELECT max(closed) FROM sessions").fetchone()
         return dict(self.catalog.execute(query)), end
 
+    def dropped_at(self):
+        """When the markets that were dropped were carried last."""
+        query = "SELECT market, max(to_us) FROM live WHERE stream = 'trade' GROUP BY market"
+        ends = dict(self.catalog.execute(query))
+        return {market: ends[market] for market in self.dropped}
+
     def candles(self):
         for stream, unit in UNITS.items():
             found = {(row["market"], row["ts_open"] // 1000): row for row in self.streams[stream]}
@@ -206,12 +218,15 @@ class Recording:
             if not found or any(gap["state"] != "repaired" for gap in gaps):
                 continue
             first, _ = self.recorded_span()
+            dropped = self.dropped_at()
             last = max(at for _, at in found)
             sums = defaultdict(list)
             for (market, _), trade in self.ledger.items():
                 at = trade["ts_ms"] - trade["ts_ms"] % unit
                 # Wholly told: from before it began until after it ended.
                 whole = first.get(market, float("inf")) / 1000 <= at < last
+                over = dropped.get(market, float("inf")) / 1000
+                whole = whole and at + unit < over - self.late / 1000
                 if whole:
                     sums[market, at].append(trade)
             for (market, at), trades in sums.items():
@@ -267,6 +282,7 @@ def main() -> None:
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--repaired", action="store_true")
     parser.add_argument("--died", default="")
+    parser.add_argument("--dropped", default="")
     parser.add_argument("--sync", type=int, default=100_000)
     found = Recording(parser.parse_args())
     checks = [

@@ -34,6 +34,8 @@ mod limits;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod midnight;
 #[cfg(test)]
 mod notify;
@@ -46,6 +48,8 @@ mod rebuild;
 mod recording;
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod repair;
 #[cfg(test)]

@@ -59,6 +59,7 @@ fn events() -> Vec<Event> {
             venue: "upbit".into(),
             endpoint: "ws://venue".into(),
             subscriptions,
+            line: 1,
             at: at(from),
         }));
         let served = MARKETS.iter().map(|market| Event::Served {

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 # For what takes no time to speak of, on a machine that has other things to do.
@@ -121,7 +122,10 @@ def count(number: int) -> str:
 
 
 def rate(number: float) -> str:
-    return f"{count(round(number))} a second" if number >= 100 else f"{number:.{1 if number >= 10 else 2}f} a second"
+    """As the page writes it: of two that are equally near the greater."""
+    digits = 0 if number >= 100 else 1 if number >= 10 else 2
+    near = Decimal(number).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{near:,} a second"
 
 
 def same_numbers(driver: Driver, url: str) -> dict:
@@ -148,7 +152,7 @@ def same_numbers(driver: Driver, url: str) -> dict:
     assert f"rows{count(live['writer']['file_rows'])}" in shown["tiles"]["files"], shown["tiles"]
     assert [row[0] for row in shown["connections"]] == [str(one["id"]) for one in live["connections"]]
     for row, one in zip(shown["connections"], live["connections"]):
-        assert (row[3], row[4], row[6]) == tuple(count(one[key]) for key in ("subscriptions", "frames", "led")), row
+        assert (row[1], row[4], row[5], row[7]) == tuple(count(one[key]) for key in ("line", "subscriptions", "frames", "led")), row
     assert [(row[0], row[3], row[4]) for row in shown["held"]] == [
         (one["stream"], count(one["files"]), count(one["rows"])) for one in told["streams"]
     ]

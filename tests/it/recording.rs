@@ -60,10 +60,16 @@ impl Recording {
         self.sim().record(&self.data, arguments)
     }
 
-    /// Starts a recorder whose configuration file says `settings`.
-    pub(crate) fn start_with(&self, settings: &str, arguments: &[&str]) -> Process {
+    /// Writes another configuration file for the recorder that runs.
+    pub(crate) fn set(&self, settings: &str) -> PathBuf {
         let path = self.folder.path().join("veritape.toml");
         fs::write(&path, settings).unwrap();
+        path
+    }
+
+    /// Starts a recorder whose configuration file says `settings`.
+    pub(crate) fn start_with(&self, settings: &str, arguments: &[&str]) -> Process {
+        let path = self.set(settings);
         self.start(&[&["--config", path.to_str().unwrap()], arguments].concat())
     }
 

@@ -110,6 +110,7 @@ async fn writer(
                 | Event::Unserved { .. }
                 | Event::Alive { .. }
                 | Event::SessionClosed(_)
+                | Event::Wanted(_)
                 | Event::Tick(_)
                 | Event::ClockStepped(_) => panic!("{event:?}"),
             };

@@ -40,7 +40,9 @@ pub(super) fn run(
     as_json: bool,
 ) -> Result<Outcome, Failure> {
     config.take_venue(&args.venue);
-    config.check("the command line").map_err(|error| Failure::Usage(error.into()))?;
+    config
+        .check(&|_| "the command line".to_owned())
+        .map_err(|error| Failure::Usage(error.into()))?;
     record::find_venue(&config.venue)?;
     record::check_addresses(&config)?;
     let waited: BTreeSet<i64> = repair::waiting(&status::open(&config)?, &config.venue)?

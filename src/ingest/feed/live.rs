@@ -40,6 +40,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Live {
     pub(super) context: Arc<Context>,
     pub(super) subscriptions: Arc<[Subscription]>,
+    /// Which of the connections that carry the same.
+    pub(super) line: u32,
     /// How long to wait before the attempt.
     pub(super) delay: Duration,
     /// Closes the session for good.
@@ -208,6 +210,7 @@ impl Run {
             venue: self.origin.venue.clone(),
             endpoint: self.live.context.url.clone(),
             subscriptions: Arc::clone(&self.live.subscriptions),
+            line: self.live.line,
             at: self.opened.wall,
         }))
         .await?;

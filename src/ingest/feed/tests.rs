@@ -91,8 +91,13 @@ fn bench(wanted: &str, rotation: Option<Rotation>, limits: QueueLimits) -> Bench
     });
     let (wanted, wanted_now) = watch::channel(Arc::from(subscriptions(wanted)));
     let stop = CancellationToken::new();
-    let feed =
-        Feed { context: Arc::clone(&context), wanted: wanted_now, rotation, stop: stop.clone() };
+    let feed = Feed {
+        context: Arc::clone(&context),
+        wanted: wanted_now,
+        line: 1,
+        rotation,
+        stop: stop.clone(),
+    };
     Bench { events, server, wanted, stop, context, task: tokio::spawn(feed.run()) }
 }
 
@@ -328,6 +333,7 @@ async fn many_feeds_that_all_lose_their_connections_connect_two_a_second() {
         let feed = Feed {
             context: Arc::clone(&first.context),
             wanted: first.wanted.subscribe(),
+            line: 1,
             rotation: None,
             stop: first.stop.clone(),
         };

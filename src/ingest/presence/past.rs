@@ -51,7 +51,7 @@ impl Presence {
                 state.serving.push(row.id);
             }
         }
-        self.sessions.insert(row.id, Session { row, subscriptions });
+        self.sessions.insert(row.id, Session { row, line: 0, subscriptions });
     }
 
     /// Closes the sessions of a run that was killed, each at its last proof of life.
@@ -93,6 +93,7 @@ impl Presence {
                 proven_until: None,
                 tally: SessionTally::default(),
             },
+            line: 0,
             subscriptions: Arc::from([]),
         });
     }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::Presence;
+use crate::ingest::merge::LaneKey;
+use crate::ingest::watched::Count;
 use crate::model::gap::{Gap, GapCause};
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
@@ -20,6 +22,8 @@ pub struct Roll {
     pub connections: Vec<Connection>,
     /// By venue and stream.
     pub streams: BTreeMap<(SmolStr, Stream), Attendance>,
+    /// What came of the markets that are counted one by one.
+    pub markets: BTreeMap<LaneKey, Count>,
 }
 
 /// One session that is up.
@@ -29,6 +33,8 @@ pub struct Connection {
     pub row: SessionRow,
     /// How much it asked for; nothing is what pages are asked over.
     pub subscriptions: usize,
+    /// Which it is of the connections that carry the same, from 1 on.
+    pub line: u32,
 }
 
 /// How the subscriptions of one stream stand.
@@ -53,7 +59,11 @@ impl Presence {
         let mut connections: Vec<Connection> = self
             .sessions
             .values()
-            .map(|one| Connection { row: one.row.clone(), subscriptions: one.subscriptions.len() })
+            .map(|one| Connection {
+                row: one.row.clone(),
+                subscriptions: one.subscriptions.len(),
+                line: one.line,
+            })
             .collect();
         connections.sort_by_key(|one| one.row.id);
         let mut streams: BTreeMap<(SmolStr, Stream), Attendance> = BTreeMap::new();
@@ -77,17 +87,21 @@ impl Presence {
             }
         }
         self.away(&mut streams);
-        Roll { connections, streams }
+        Roll { connections, streams, markets: BTreeMap::new() }
     }
 
-    /// Adds the gaps that last. One of an earlier run whose stream nobody asks for any more says
-    /// nothing of this run.
+    /// Adds the gaps that last. One of an earlier run of what nobody wants any more says nothing of
+    /// this run.
     fn away(&self, streams: &mut BTreeMap<(SmolStr, Stream), Attendance>) {
         for lasting in self.gaps.values().filter(|one| one.gap.cause != GapCause::Refused) {
             let Some(away) = &lasting.away else { continue };
             let key = (lasting.gap.venue.clone(), lasting.gap.stream);
+            let missed = |market: &&Market| self.wants.has(&super::key(&key.0, key.1, market));
+            let count = away.iter().filter(missed).count();
+            if count == 0 {
+                continue;
+            }
             let attendance = streams.entry(key).or_default();
-            let count = away.len();
             attendance.away = Some(match attendance.away.take() {
                 Some((eldest, others)) if eldest.from <= lasting.gap.from => {
                     (eldest, others + count)

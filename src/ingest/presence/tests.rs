@@ -43,6 +43,12 @@ fn step(presence: &mut Presence, line: &str) {
             venue: "v".into(),
             endpoint: "ws://v".into(),
             subscriptions: words[3..].iter().flat_map(|word| subscriptions(word)).collect(),
+            line: 1,
+            at: when,
+        }),
+        "want" => presence.wanted(&Wanted {
+            venue: "v".into(),
+            subscriptions: words[3..].iter().flat_map(|word| subscriptions(word)).collect(),
             at: when,
         }),
         "served" => {
@@ -349,4 +355,81 @@ fn a_market_that_is_delisted_while_it_is_away_is_no_gap_for_ever() {
     };
     let past = Past { lasting: vec![(4, gap(Some("B")))], next_gap: 5, ..Past::default() };
     assert_eq!(ledger(&mut start(past), "gone 1 120 B"), ["trade B 90-120 refused open"]);
+}
+
+/// What is away in the picture, by stream.
+fn away(presence: &Presence) -> Vec<String> {
+    let roll = presence.roll();
+    let away =
+        roll.streams.iter().filter_map(|((_, stream), one)| Some((stream, one.away.as_ref()?)));
+    away.map(|(stream, (_, markets))| format!("{stream} {markets}")).collect()
+}
+
+#[test]
+fn nobody_misses_what_is_not_wanted_any_more() {
+    // B is delisted while both are away: its part of the gap ends with that.
+    let script = "want 0 0 trade:A,B
+        open 1 0 trade:A,B
+        served 1 1 trade:A,B
+        close 1 10 proven 9 disconnect";
+    let mut presence = start(Past::default());
+    assert_eq!(ledger(&mut presence, script), ["trade * 9-… disconnect open"]);
+    assert_eq!(away(&presence), ["trade 2"]);
+    step(&mut presence, "want 0 20 trade:A");
+    assert_eq!(away(&presence), ["trade 1"]);
+    let back = "open 2 29 trade:A\n served 2 30 trade:A";
+    assert_eq!(ledger(&mut presence, back), ["trade * 9-30 disconnect open"]);
+    assert_eq!(away(&presence), <[&str; 0]>::default());
+    // Nothing at all is wanted of a stream: its gap ends there. Wanted again, it misses the rest.
+    let script = "want 0 0 trade:A
+        open 1 0 trade:A
+        served 1 1 trade:A
+        close 1 10 proven 9 disconnect
+        want 0 20
+        want 0 50 trade:A
+        open 2 51 trade:A
+        served 2 52 trade:A";
+    check(script, &["trade * 9-20 disconnect open", "trade * 20-52 stopped open"]);
+    // A connection that dies before its successor has taken over leaves no gap of what goes.
+    check(
+        "want 0 0 trade:A,B book:A
+        open 1 0 trade:A,B book:A
+        served 1 1 trade:A,B
+        served 1 1 book:A
+        want 0 20 trade:A
+        close 1 21 proven 21 disconnect
+        open 2 22 trade:A
+        served 2 23 trade:A",
+        &["trade * 21-23 disconnect open"],
+    );
+}
+
+#[test]
+fn a_gap_of_an_earlier_run_of_what_nobody_wants_is_not_one_of_now() {
+    let lasting = |id, market| {
+        let gap = Gap {
+            venue: "v".into(),
+            stream: Stream::Trade,
+            market: Some(Market::new(market)),
+            from: at(90),
+            to: None,
+            cause: GapCause::Disconnect,
+            state: GapState::Open,
+            rows_repaired: 0,
+            source: None,
+            detail: String::new(),
+        };
+        (id, gap)
+    };
+    let key = |market| key(&"v".into(), Stream::Trade, &Market::new(market));
+    let past = Past {
+        proven: HashMap::from([(key("A"), at(90)), (key("OLD"), at(90))]),
+        lasting: vec![lasting(1, "A"), lasting(2, "OLD")],
+        next_gap: 3,
+        ..Past::default()
+    };
+    let mut presence = start(past);
+    assert_eq!(away(&presence), ["trade 2"]);
+    step(&mut presence, "want 0 160 trade:A");
+    assert_eq!(away(&presence), ["trade 1"]);
 }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::ingest::plan::Way;
@@ -78,6 +79,7 @@ fn bench(
         connector,
         budget,
         stats: Arc::default(),
+        wishes: mpsc::channel(1).1,
     };
     change(&mut setup);
     let (sender, events) = queue(QueueLimits::default());
@@ -96,7 +98,7 @@ impl Bench {
             let more = tokio::time::timeout(Duration::from_secs(20), more).await;
             assert_eq!(more, Ok(true), "waited for {last:?} after {lines:#?}");
             let told = line(&one[0]);
-            if !told.ends_with("alive") && told != "tick" {
+            if !told.ends_with("alive") && told != "tick" && !told.starts_with("wants") {
                 lines.push(told);
             }
         }
@@ -110,7 +112,9 @@ impl Bench {
         let mut events = Vec::new();
         while self.events.recv_batch_async(&mut events, 100).await {}
         let lines = events.iter().map(line);
-        lines.filter(|line| !line.ends_with("alive") && line != "tick").collect()
+        lines
+            .filter(|line| !line.ends_with("alive") && line != "tick" && !line.starts_with("wants"))
+            .collect()
     }
 }
 
@@ -248,4 +252,34 @@ async fn time_is_told_and_left_out_where_there_is_no_room() {
     let mut told = Vec::new();
     while events.recv_batch_async(&mut told, 10).await {}
     assert_eq!(told.len(), 2);
+}
+
+#[tokio::test]
+async fn a_wish_is_followed_and_what_cannot_be_is_refused() {
+    let rest = rest("A-B C-D E-F").await;
+    let (wishes, heard) = mpsc::channel(1);
+    let mut bench = bench(&TOY, &rest.url, "A-B C-D", |setup| setup.wishes = heard);
+    let mut one = bench.server.accept().await;
+    assert_eq!(one.text().await.as_deref(), Some("trade A-B, trade C-D"));
+    let wish = async |markets: &str| {
+        let markets: Vec<String> = markets.split(' ').map(str::to_owned).collect();
+        let selection = Selection::parse(&TOY, Way::Live, &markets, &["trade".to_owned()]).ok();
+        let (reply, answer) = oneshot::channel();
+        let poll_every = Duration::from_millis(20);
+        wishes.send(Wish { selection, poll_every, reply }).await.unwrap();
+        answer.await.unwrap()
+    };
+    // It is held against the list as it is now, and nothing changes.
+    assert!(matches!(wish("A-B Q-Q").await, Err(PlanError::UnknownMarket { .. })));
+    assert!(matches!(wish("Q-*").await, Err(PlanError::NoMatch { .. })));
+    // One more and one less, over a connection that takes over.
+    assert_eq!(wish("A-B E-F").await, Ok(2));
+    let mut two = bench.server.accept().await;
+    assert_eq!(two.text().await.as_deref(), Some("trade A-B, trade E-F"));
+    two.send("trade A-B 1").await;
+    two.send("trade E-F 2").await;
+    bench.lines_until("8 closed on purpose").await;
+    assert_eq!(wish("A-B E-F").await, Ok(2), "the same again changes nothing");
+    let (rest_of_it, ()) = tokio::join!(bench.stop(), two.attend(Duration::from_secs(5)));
+    assert_eq!(rest_of_it, ["9 closed on purpose", "7 closed on purpose"]);
 }

@@ -45,6 +45,7 @@ use super::jobs::{Told, page_of};
 use super::presence::{Presence, Roll};
 use super::progress::Progress;
 use super::queue::{Gauge, Receiver};
+use super::watched::Watched;
 use crate::model::event::Event;
 use crate::model::frame::Frame;
 use crate::model::time::Timestamp;
@@ -84,6 +85,8 @@ pub struct WriterOptions {
     pub disk_full_grace: Duration,
     /// How long to wait between two tries.
     pub retry_every: Duration,
+    /// The markets that are counted one by one.
+    pub watched: watch::Receiver<Arc<Watched>>,
 }
 
 impl Default for WriterOptions {
@@ -97,6 +100,7 @@ impl Default for WriterOptions {
             raw_days: None,
             disk_full_grace: Duration::from_mins(1),
             retry_every: Duration::from_millis(500),
+            watched: watch::channel(Arc::default()).1,
         }
     }
 }
@@ -224,6 +228,10 @@ impl Writer {
                 self.reach(event.at);
                 event.cause = self.trouble.blame(event.cause, event.proven_until);
                 self.presence.closed(&event);
+            }
+            Event::Wanted(wanted) => {
+                self.reach(wanted.at);
+                self.presence.wanted(&wanted);
             }
             Event::Job(job) => self.intake.jobs.take(job, self.now),
             Event::Tick(at) => self.tick(at)?,
@@ -357,8 +365,11 @@ impl Writer {
     }
 
     /// Who is there now.
-    fn roll(&self) -> Roll {
+    fn roll(&mut self) -> Roll {
+        let watched = Arc::clone(&self.options.watched.borrow_and_update());
+        self.intake.watched.follow(watched);
         let mut roll = self.presence.roll();
+        roll.markets = self.intake.watched.counts().clone();
         for one in &mut roll.connections {
             if let Some(tally) = self.intake.sessions.get(&one.row.id) {
                 one.row.tally = *tally;

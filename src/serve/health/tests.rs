@@ -1,6 +1,5 @@
 //! Time is simulated: pictures of a recorder at some second, and what they are called.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
@@ -56,7 +55,7 @@ type Came = (f64, f64, f64);
 impl World {
     fn new(opened: f64, streams: &[(Stream, usize, &[Came])]) -> Self {
         let mut progress = Progress::default();
-        let mut roll = Roll { connections: vec![connection(opened)], streams: BTreeMap::new() };
+        let mut roll = Roll { connections: vec![connection(opened)], ..Roll::default() };
         for (stream, markets, came) in streams {
             let key = (SmolStr::from("v"), *stream);
             let mut pulse = Pulse::default();
@@ -121,7 +120,7 @@ fn connection(opened: f64) -> Connection {
         proven_until: None,
         tally: SessionTally::default(),
     };
-    Connection { row, subscriptions: 1 }
+    Connection { row, subscriptions: 1, line: 1 }
 }
 
 fn signs(progress: &Progress, second: f64) -> Signs<'_> {

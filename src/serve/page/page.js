@@ -1,7 +1,7 @@
 // What is asked, how often, and where it goes.
 
 const STALE_MS = 4000;
-const page = { status: null, history: null, heard: 0, stream: null, date: null, token: "" };
+const page = { status: null, history: null, lags: null, heard: 0, stream: null, date: null, token: "" };
 
 class Denied extends Error {}
 
@@ -36,6 +36,7 @@ function showStreams() {
   const live = page.status.live;
   const history = new Map((page.history ? page.history.streams : [])
     .map((one) => [`${one.venue} ${one.stream}`, one.records_per_s]));
+  const late = Map.groupBy(page.lags ? page.lags.hours : [], (one) => `${one.venue} ${one.stream}`);
   const wrong = new Set(live.problems.map((one) => `${one.venue} ${one.stream}`));
   fill($("streams"), ...live.streams.map((one) => {
     const key = `${one.venue} ${one.stream}`;
@@ -54,8 +55,19 @@ function showStreams() {
       make("div", { class: "lags", title: "How long live messages were on their way, from the venue's clock to ours" },
         ...[["lag p50", lag.p50_ms], ["p99", lag.p99_ms], ["max", lag.max_ms]].map(([name, value]) =>
           make("div", {}, make("span", { class: "quiet" }, name), make("b", {}, millis(value))))),
+      hourly(late.get(key) || [], one.stream),
       make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
   }));
+}
+
+// The lag of each of the last hours: one bar an hour, as tall as its p99.
+function hourly(hours, stream) {
+  if (!hours.length) return null;
+  const most = Math.max(1, ...hours.map((one) => one.lag.p99_ms));
+  return make("div", { class: "hourly", role: "img", "aria-label": `Lag of ${stream} by hour, the last day` },
+    ...hours.map((one) => make("span", {
+      title: `${moment(one.hour)}: p50 ${millis(one.lag.p50_ms)}, p99 ${millis(one.lag.p99_ms)}, max ${millis(one.lag.max_ms)}, ${count(one.lag.records)} records`,
+      class: `p${Math.max(1, Math.ceil(one.lag.p99_ms / most * 10))}` })));
 }
 
 function tile(title, big, unit, facts, id) {
@@ -75,7 +87,10 @@ function showFlow() {
       ["not understood", count(writer.unread)]], "writer"),
     tile("Files", count(writer.files), "this run", [
       ["rows", count(writer.file_rows)], ["bytes", bytes(writer.file_bytes)]], "files"),
-    tile("Disk", bytes(disk.free_bytes), "free", [["room down to", bytes(disk.min_free_bytes)]], "disk"),
+    tile("Disk", bytes(disk.free_bytes), "free", [
+      ["room down to", bytes(disk.min_free_bytes)],
+      ["grows a day", bytes(disk.bytes_per_day)],
+      ["lasts for", disk.days_left === null ? "–" : `${disk.days_left.toFixed(disk.days_left < 10 ? 1 : 0)} days`]], "disk"),
     tile("Clock", `${drift_s < 0 ? "−" : "+"}${millis(Math.abs(drift_s) * 1000)}`, "drift", steps.length
       ? steps.slice(0, 3).map((step) => [`set ${moment(step.at)}`, `${step.by_s > 0 ? "+" : "−"}${span(Math.abs(step.by_s))}`])
       : [["set since it started", "never"]], "clock"));
@@ -83,10 +98,10 @@ function showFlow() {
 
 function showConnections() {
   const live = page.status.live;
-  const head = [["session", "n"], ["to", ""], ["up for", "n"], ["subscriptions", "n"], ["frames", "n"],
+  const head = [["session", "n"], ["line", "n"], ["to", ""], ["up for", "n"], ["subscriptions", "n"], ["frames", "n"],
     ["bytes", "n"], ["was first", "n"], ["by, on average", "n"]];
   rows($("connections"), head, live.connections.map((one) => [
-    String(one.id), one.endpoint, span(one.uptime_s), count(one.subscriptions), count(one.frames),
+    String(one.id), String(one.line), one.endpoint, span(one.uptime_s), count(one.subscriptions), count(one.frames),
     bytes(one.bytes), count(one.led), one.led ? millis(one.lead_us / one.led / 1000) : "–"]), "No connection is up.");
 }
 
@@ -210,6 +225,7 @@ async function followDay() {
 function start() {
   every(1000, followStatus);
   every(15000, async () => { page.history = await ask("/api/history"); });
+  every(30000, async () => { page.lags = await ask("/api/lags?hours=24"); });
   every(2000, followGaps);
   every(10000, async () => { if (page.status) await followCoverage(); });
   every(20000, async () => { await followMarkets(); await followMarket(); });

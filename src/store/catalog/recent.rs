@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::{gap, session};
-use super::{Catalog, CatalogError, LagRows, SessionRow};
+use super::{Catalog, CatalogError, HourLags, LagRows, SessionRow};
 use crate::model::event::ClockStep;
 use crate::model::gap::{Gap, GapState};
 use crate::model::market::Market;
@@ -113,6 +113,27 @@ impl Catalog {
             })?;
             rows.collect()
         })
+    }
+
+    /// How long the messages of every stream were on their way in the hours of arrival from `since`
+    /// on, by venue, stream and hour.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn lags_since(&self, since: Timestamp) -> Result<Vec<HourLags>, CatalogError> {
+        let sql = "SELECT DISTINCT venue, stream, hour FROM lags WHERE hour >= ?1
+            ORDER BY venue, stream, hour";
+        let hours: Vec<(String, Stream, Timestamp)> = self.read(|db| {
+            let mut sql = db.prepare_cached(sql)?;
+            let rows = sql.query_map([since], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect()
+        })?;
+        let each = hours.into_iter().map(|(venue, stream, hour)| {
+            let buckets = self.lags(&venue, stream, hour)?;
+            Ok(HourLags { venue: venue.into(), stream, hour, buckets })
+        });
+        each.collect()
     }
 
     /// The markets that rows of a stream name, in order, `limit` of them at most.

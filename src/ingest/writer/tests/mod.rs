@@ -85,6 +85,7 @@ fn opened(second: i64, session: i64) -> Event {
         venue: VENUE.into(),
         endpoint: "ws://v".into(),
         subscriptions: Arc::from([one(Stream::Trade), one(Stream::Candle(CandleUnit::S1))]),
+        line: 1,
         at: at(second),
     })
 }

@@ -131,4 +131,11 @@ fn lags_are_kept_by_hour_and_add_up_over_runs() {
     let row = |upto_us, records, max_us| LagRows { upto_us, records, max_us };
     assert_eq!(lags(10), [row(Some(50_000), 3, 48_000)]);
     assert_eq!(lags(3_601), [row(None, 1, 90_000_000)]);
+    let hours = |since| {
+        let told = catalog.lags_since(at(since).hour()).expect("lags");
+        told.into_iter().map(|one| (one.stream, one.hour, one.buckets)).collect::<Vec<_>>()
+    };
+    let last = (Stream::Trade, at(3_600).hour(), lags(3_601));
+    assert_eq!(hours(0), [(Stream::Trade, at(0).hour(), lags(10)), last]);
+    assert_eq!(hours(3_600).len(), 1);
 }

@@ -47,15 +47,28 @@ fn it_merges_and_removes_while_a_recorder_runs() {
     let writing = thread::spawn(move || writer.run(receiver));
     let limits = Limits { age: Some(Duration::from_hours(1)), bytes: None };
     let retain = Policy { streams: [(Stream::Ticker, limits)].into(), total: None };
-    let care = Care { compact: true, retain, every: Duration::from_millis(5) };
+    // It would look in an hour; and no disk has so much room.
+    let care = Care {
+        compact: true,
+        retain: Policy::default(),
+        every: Duration::from_hours(1),
+        min_free_bytes: u64::MAX,
+    };
     let fs = Arc::clone(&home.fs);
     let caretaker = Caretaker::start(home.data(), fs, Arc::new(Later), desk.clone(), care).unwrap();
     // A writer looks at its desk when something comes, as the time does.
-    while home.files().len() > 1 {
-        assert!(clock.monotonic() < SOON, "{:?}", home.files());
-        sender.try_send(Event::Tick(clock.now())).unwrap();
-        thread::yield_now();
-    }
+    let until = |files: usize| {
+        while home.files().len() > files {
+            assert!(clock.monotonic() < SOON, "{:?}", home.files());
+            sender.try_send(Event::Tick(clock.now())).unwrap();
+            thread::yield_now();
+        }
+    };
+    // Told of it, it looks at once: what is not kept goes, and nothing is merged without room.
+    caretaker.orders().change(|care| care.retain = retain);
+    until(4);
+    caretaker.orders().change(|care| care.min_free_bytes = 0);
+    until(1);
     // What somebody else replaced meanwhile cannot be replaced again.
     let gone = sample::name(CANDLE, 1);
     let swap = Swap { sources: vec![gone.clone()], ..Swap::default() };

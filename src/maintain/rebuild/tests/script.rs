@@ -71,6 +71,7 @@ fn events(session: i64, run: std::ops::Range<i64>) -> Vec<Event> {
         venue: VENUE.into(),
         endpoint: "ws://v".into(),
         subscriptions: Arc::from([subscription(Stream::Trade)]),
+        line: 1,
         at: at(run.start),
     })];
     let (start, end) = (run.start, run.end);

@@ -55,7 +55,7 @@ fn every_beginning_and_every_end_of_a_gap_is_told_once() {
 fn what_lasts_is_told_and_what_passes_is_not() {
     let served = Attendance { asked: 1, served: 1, ..Attendance::default() };
     let streams = [(("v".into(), Stream::Trade), served)].into();
-    let roll = Arc::new(Roll { connections: Vec::new(), streams });
+    let roll = Arc::new(Roll { streams, ..Roll::default() });
     let mut progress = Progress { roll, ..Progress::default() };
     let mut judge = Judge::default();
     let mut told = Vec::new();
@@ -68,7 +68,7 @@ fn what_lasts_is_told_and_what_passes_is_not() {
             let begun = Gap { from: Timestamp::from_millis(1_000_000), ..gap(None) };
             let away = Attendance { away: Some((begun, 1)), ..Attendance::default() };
             let streams = [(("v".into(), Stream::Trade), away)].into();
-            progress.roll = Arc::new(Roll { connections: Vec::new(), streams });
+            progress.roll = Arc::new(Roll { streams, ..Roll::default() });
         }
         if second == 40 {
             progress.roll = Arc::default();
