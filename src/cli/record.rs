@@ -32,7 +32,7 @@ use crate::ingest::plan::{Selection, Way};
 use crate::ingest::progress::Progress;
 use crate::ingest::queue::{QueueLimits, Receiver, Sender, queue};
 use crate::ingest::stats::Stats;
-use crate::ingest::supervisor::{self, Setup, SupervisorError};
+use crate::ingest::supervisor::{self, Setup, SupervisorError, Wish};
 use crate::ingest::writer::{Writer, WriterError, WriterOptions};
 use crate::maintain::caretaker::{Care, Caretaker};
 use crate::net::clock::{Clock, SystemClock};
@@ -145,6 +145,13 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
     selection(config, venue).map(drop)
 }
 
+/// What is to be recorded, and from where.
+fn wanted(config: &Config) -> Result<(&'static dyn Venue, Selection), Failure> {
+    let venue = find_venue(&config.venue)?;
+    check_addresses(config)?;
+    Ok((venue, selection(config, venue)?))
+}
+
 /// What the settings ask for.
 pub(super) fn selection(config: &Config, venue: &dyn Venue) -> Result<Selection, Failure> {
     Selection::parse(venue, Way::Live, &config.markets, &config.streams)
@@ -157,9 +164,7 @@ pub(super) async fn record(
     duration: Option<Duration>,
     origin: Option<Origin>,
 ) -> Result<(Progress, Outcome), Failure> {
-    let venue = find_venue(&config.venue)?;
-    check_addresses(config)?;
-    let selection = selection(config, venue)?;
+    let (venue, selection) = wanted(config)?;
     let service = Arc::new(Service::of_environment());
     let (signals, hangups) = (Signals::listen()?, Hangups::listen()?);
     let bound = status_page::bind(config)?;
@@ -168,8 +173,7 @@ pub(super) async fn record(
     let options = WriterOptions { watched: counted, ..writer_options(config) };
     let writer = Writer::start(&config.data, Arc::new(RealFs), Arc::clone(&clock), options)?;
     let (wishes, heard) = mpsc::channel(1);
-    let setup =
-        Setup { wishes: heard, ..setup(config, venue, selection, Arc::clone(&clock), &writer)? };
+    let setup = setup(config, venue, selection, &clock, heard, &writer)?;
     let (watched, told) = (writer.progress(), writer.jobs());
     let (sender, receiver) = new_queue(config);
     let (asks, asked) = mpsc::channel(1);
@@ -188,7 +192,7 @@ pub(super) async fn record(
     let notifier = config_notify::start(config, setup.connector.tls(), &sources)?;
     let _server = status_page::serve(bound, sources)?;
     let stop = CancellationToken::new();
-    let mut caretaker = look_after(config, &writer)?;
+    let caretaker = look_after(config, &writer)?;
     let writing = write_on_a_thread(writer, receiver, stop.clone())?;
     let repairs = repairs(config, &setup, &sender, told);
     let (repair, repair_wanted) = watch::channel(config.repair);
@@ -214,12 +218,10 @@ pub(super) async fn record(
     tracing::info!("recording into {}", config.data.display());
     let showing = tokio::spawn(progress::show(watched.clone()));
     let telling = tokio::spawn(service::keep(Arc::clone(&service), watched.clone()));
+    let mut beside = Beside { caretaker, showing, telling, service, notifier };
     until_over(&signals, duration, &stop).await;
     stop.cancel();
-    caretaker.stop();
-    telling.abort();
-    service.iter().for_each(Service::stopping);
-    notifier.iter().for_each(Notifier::stop);
+    beside.stop();
     let ended = tokio::select! {
         ended = finish(feeding, repairing, writing) => ended.map(|done| (done, Outcome::Done)),
         () = signals.next() => {
@@ -227,13 +229,37 @@ pub(super) async fn record(
             Ok((watched.borrow().clone(), Outcome::Interrupted))
         }
     };
-    showing.abort();
     // Where the writer has not ended, what is asked of it may never be answered.
-    if matches!(ended, Ok((_, Outcome::Done))) {
-        caretaker.join();
-        notifier.into_iter().for_each(Notifier::join);
-    }
+    beside.end(matches!(ended, Ok((_, Outcome::Done))));
     ended
+}
+
+/// What goes on beside the recording.
+struct Beside {
+    caretaker: Caretaker,
+    showing: JoinHandle<()>,
+    telling: JoinHandle<()>,
+    service: Arc<Option<Service>>,
+    notifier: Option<Notifier>,
+}
+
+impl Beside {
+    /// The recording is about to end.
+    fn stop(&mut self) {
+        self.caretaker.stop();
+        self.telling.abort();
+        self.service.iter().for_each(Service::stopping);
+        self.notifier.iter().for_each(Notifier::stop);
+    }
+
+    /// The recording has ended; `join` waits for those who had work to end.
+    fn end(self, join: bool) {
+        self.showing.abort();
+        if join {
+            self.caretaker.join();
+            self.notifier.into_iter().for_each(Notifier::join);
+        }
+    }
 }
 
 /// The queue to the writer.
@@ -269,10 +295,11 @@ fn setup(
     config: &Config,
     venue: &'static dyn Venue,
     selection: Selection,
-    clock: Arc<dyn Clock>,
+    clock: &Arc<dyn Clock>,
+    wishes: mpsc::Receiver<Wish>,
     writer: &Writer,
 ) -> Result<Setup, Failure> {
-    let Network { budget, tls, http } = network(config, venue, &clock)?;
+    let Network { budget, tls, http } = network(config, venue, clock)?;
     let own = venue.endpoints();
     Ok(Setup {
         venue,
@@ -285,13 +312,12 @@ fn setup(
         list_patience: supervisor::LIST_PATIENCE,
         numbers: Arc::new(Numbers::starting_at(writer.next_session())),
         fallback: writer.listed(venue.name()),
-        connector: Connector::new(Arc::new(Internet), Arc::clone(&tls), Arc::clone(&clock)),
+        connector: Connector::new(Arc::new(Internet), Arc::clone(&tls), Arc::clone(clock)),
         http,
-        clock,
+        clock: Arc::clone(clock),
         budget,
         stats: Arc::new(Stats::default()),
-        // Whoever has wishes puts another here.
-        wishes: mpsc::channel(1).1,
+        wishes,
     })
 }
 
