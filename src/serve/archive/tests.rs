@@ -1,0 +1,1 @@
+//! The calendar tells what is known of each hour, as `veritape coverage` does.
