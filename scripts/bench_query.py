@@ -246,17 +246,17 @@ def formats(folder: Path, scratch: Path, hours: float) -> None:
             race_formats = paths
     columns = ", ".join(f"sum({name})" for name in QUOTE)
     of = f"market IN ({str(TEN)[1:-1]})"
-    run = lambda source: lambda connection: tuple(round(x, 3) for x in connection.sql(
-        f"SELECT {columns} FROM {source} WHERE {of}").fetchone())
+    run = lambda source: lambda connection: tuple(f"{x:.9g}" for x in connection.sql(
+        f"SELECT {columns} FROM {source} WHERE {of}").fetchall()[0])
     runners = {
         "ours": run(f"read_parquet('{race_formats['ours']}')"),
         "JSON Lines": run(f"read_json('{race_formats['JSON Lines']}')"),
         "JSON Lines, zstd 3": run(f"read_json('{race_formats['JSON Lines, zstd 3']}')"),
         "JSON Lines, zstd 19": run(f"read_json('{race_formats['JSON Lines, zstd 19']}')"),
         "CSV, gzip 6": run(f"read_csv('{race_formats['CSV, gzip 6']}')"),
-        "a row per level, zstd 3": lambda connection: tuple(round(x, 3) for x in connection.sql(
+        "a row per level, zstd 3": lambda connection: tuple(f"{x:.9g}" for x in connection.sql(
             "SELECT sum(price) FILTER (side = 'bid'), sum(size) FILTER (side = 'bid'), sum(price) FILTER (side = 'ask'), "
-            f"sum(size) FILTER (side = 'ask') FROM read_parquet('{race_formats['a row per level, zstd 3']}') WHERE {of} AND level = 0").fetchone()),
+            f"sum(size) FILTER (side = 'ask') FROM read_parquet('{race_formats['a row per level, zstd 3']}') WHERE {of} AND level = 0").fetchall()[0]),
     }
     times = race(runners, 5)
     table(["format", *(f"`{stream}`" for stream in STREAMS), "top of book, ms"],

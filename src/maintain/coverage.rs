@@ -15,7 +15,7 @@ use crate::model::condition::Condition;
 use crate::model::market::Market;
 use crate::model::span::Span;
 use crate::model::subscription::Stream;
-use crate::model::time::Timestamp;
+use crate::model::time::{DAY, HOUR_US, Timestamp};
 use crate::store::catalog::{Catalog, CatalogError, ConditionRow, CoveredHour, Filter};
 
 /// One hour of one market of a stream.
@@ -126,19 +126,25 @@ pub fn calendar(
 ///
 /// When the catalog cannot be read.
 pub fn unproven(catalog: &Catalog, within: Span) -> Result<Vec<(SmolStr, Span)>, CatalogError> {
-    let filter = Filter { stream: Some(Stream::Trade), within: Some(within), ..Filter::default() };
-    let mut days: BTreeMap<(SmolStr, NaiveDate), (Timestamp, Timestamp)> = BTreeMap::new();
-    let open = |hour: &HeldHour| hour.due && !hour.retired && hour.numbers.is_none();
-    for HeldHour { held, .. } in hours(catalog, &filter)?.into_iter().filter(open) {
-        let key = (held.venue, held.hour.date());
-        let (first, last) = days.entry(key).or_insert((held.hour, held.hour));
-        (*first, *last) = ((*first).min(held.hour), (*last).max(held.hour));
+    let (mut found, mut from) = (Vec::new(), within.from());
+    // Day by day, so that memory does not grow with the days.
+    while from < within.to() {
+        let next = from.day().after(DAY).min(within.to());
+        let within = Span::new(from, next);
+        let filter = Filter { stream: Some(Stream::Trade), within, ..Filter::default() };
+        let mut ends: BTreeMap<SmolStr, (Timestamp, Timestamp)> = BTreeMap::new();
+        let open = |hour: &HeldHour| hour.due && !hour.retired && hour.numbers.is_none();
+        for HeldHour { held, .. } in hours(catalog, &filter)?.into_iter().filter(open) {
+            let (first, last) = ends.entry(held.venue).or_insert((held.hour, held.hour));
+            (*first, *last) = ((*first).min(held.hour), (*last).max(held.hour));
+        }
+        found.extend(ends.into_iter().filter_map(|(venue, (first, last))| {
+            let end = last.after(Duration::from_micros(HOUR_US.unsigned_abs()));
+            Some((venue, Span::new(first.max(from), end.min(next))?))
+        }));
+        from = next;
     }
-    let hour = Duration::from_hours(1);
-    let spans = days.into_iter().filter_map(|((venue, _), (first, last))| {
-        Some((venue, Span::new(first, last.after(hour))?.intersect(within)?))
-    });
-    Ok(spans.collect())
+    Ok(found)
 }
 
 /// Days whose hours are counted.
