@@ -143,8 +143,8 @@ fn run(data: &Path, arguments: &[&str]) -> String {
     Process::start(command).wait(SOON).success()
 }
 
-fn files(data: &Path, date: &str) -> usize {
-    let folder = |stream: &str| data.join(format!("stream={stream}/venue=upbit/date={date}"));
+fn files(data: &Path, of_day: &str) -> usize {
+    let folder = |stream: &str| data.join(format!("stream={stream}/venue=upbit/date={of_day}"));
     let count = |stream| std::fs::read_dir(folder(stream)).unwrap().count();
     count("trade") + count("candle.1s")
 }
@@ -156,14 +156,14 @@ fn it_merges_and_proves_the_past_while_it_records() {
     // Two hours of one day, however late it is.
     let today = SystemClock::new().now().day();
     let start = today.before(HOUR * 20);
-    let date = start.date().to_string();
+    let of_day = start.date().to_string();
     prepare(&data, start);
     let export = || {
         let streams = ["export", "--streams", "trade,candle.1s", "--markets", MARKET];
         run(&data, &streams)
     };
     let before = export();
-    assert_eq!((files(&data, &date), before.lines().count()), (24, 1 + 2 * 12 * 60));
+    assert_eq!((files(&data, &of_day), before.lines().count()), (24, 1 + 2 * 12 * 60));
 
     let recorder = recording.start_with(
         "rotate = '1s'\n",
@@ -172,7 +172,7 @@ fn it_merges_and_proves_the_past_while_it_records() {
     let address = address(&recorder);
     recorder.wait_for_talk("merged 12 files", SOON);
     wait_until("one file of each stream, while it records", SOON, || {
-        (files(&data, &date) == 2).then_some(())
+        (files(&data, &of_day) == 2).then_some(())
     });
     let hours = || {
         let text =
@@ -188,10 +188,10 @@ fn it_merges_and_proves_the_past_while_it_records() {
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(status, 200);
     let cells = told["days"][0]["hours"].as_array().unwrap();
-    assert_eq!(told["days"][0]["date"], date.as_str());
+    assert_eq!(told["days"][0]["date"], of_day.as_str());
     let words: Vec<&Value> = cells.iter().map(|cell| &cell["condition"]).collect();
     assert_eq!(words[4..6], ["complete", "complete"], "{told:#}");
-    let (_, day) = get(address, &format!("/api/day?stream=trade&date={date}"), "");
+    let (_, day) = get(address, &format!("/api/day?stream=trade&date={of_day}"), "");
     let day: Value = serde_json::from_str(&day).unwrap();
     assert_eq!(day["markets"][0]["hours"][0]["condition"], "complete", "{day:#}");
 
