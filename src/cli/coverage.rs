@@ -95,16 +95,11 @@ fn list(
             held.hour.to_string(),
             output::count(held.rows),
             format!("{:.1} s", held.covered.as_secs_f64()),
-            word(hour).to_owned(),
+            hour.word().to_owned(),
         ]
     });
     output::table(&columns, lines.collect(), "nothing is held")?;
     Ok(())
-}
-
-/// Its condition; or that a policy removed it, which is none of the bad ones.
-const fn word(hour: &HeldHour) -> &'static str {
-    if hour.retired { "retired" } else { hour.condition.as_str() }
 }
 
 fn document(hour: &HeldHour) -> Value {
@@ -116,7 +111,7 @@ fn document(hour: &HeldHour) -> Value {
         "hour": held.hour.to_string(),
         "rows": held.rows,
         "covered_s": held.covered.as_secs_f64(),
-        "condition": word(hour),
+        "condition": hour.word(),
     })
 }
 

@@ -1,11 +1,11 @@
-//! Looks after the files while a recorder runs: merges small ones, and removes what a policy no
-//! longer keeps.
+//! Looks after the files while a recorder runs: merges small ones, removes what a policy no longer
+//! keeps, and proves the hours that are over.
 //!
 //! On a thread of its own with the lowest priority, one task at a time, reading gently. It reads
 //! the catalog and writes parts under temporary names; numbers and publication are the writer's, so
 //! it asks at its desk. What cannot be done now is tried again later: it never stops a recording.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +14,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use smol_str::SmolStr;
+
 use super::compact::plan::{Task, plan_on_its_own};
 use super::compact::{CompactError, carry_out};
+use super::coverage::{COUNTED_DAYS, unproven};
 use super::gentle::Gentle;
+use super::proof::edge_after;
+use super::proof::ledger::Ledger;
+use super::proof::reading::{self, ProofError, Site};
 use super::retain::{self, Policy, RetainError};
 use crate::ingest::writer::{Desk, DeskError};
+use crate::model::span::Span;
 use crate::model::time::Timestamp;
 use crate::net::clock::Clock;
-use crate::store::catalog::{Catalog, CatalogError, Filter};
+use crate::store::catalog::{Catalog, CatalogError, ConditionRow, Filter};
 use crate::store::fs::{Fs, free_bytes};
 use crate::store::paths::Paths;
 
@@ -31,6 +38,16 @@ const NICENESS: i32 = 19;
 const BYTES_PER_SECOND: u64 = 64 << 20;
 /// How long what failed is left alone.
 const RETRY_AFTER: Duration = Duration::from_hours(1);
+/// How soon after the start it looks for the first time: what waited for it begins to go.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+/// How long an hour is left alone after its end before it is proven: its files are merged by then.
+const QUIET: Duration = Duration::from_mins(12);
+/// How long a candle may change, as far as the proof is concerned: longer than anybody lets it.
+const SETTLE: Duration = Duration::from_mins(1);
+/// Conditions that the writer stores at once.
+const CONDITIONS: usize = 2_000;
+/// How often hours are read anew because a file of theirs was replaced or cannot be read.
+const TRIES: u32 = 20;
 
 /// What to look after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +96,7 @@ impl Caretaker {
             desk,
             care: Arc::clone(&care),
             failed: BTreeMap::new(),
+            proven: None,
         };
         let stopped = Arc::clone(&stop);
         let body = move || {
@@ -146,6 +164,8 @@ enum CareError {
     Compact(#[from] CompactError),
     #[error(transparent)]
     Retain(#[from] RetainError),
+    #[error(transparent)]
+    Desk(#[from] DeskError),
 }
 
 struct Round {
@@ -157,19 +177,22 @@ struct Round {
     care: Arc<Mutex<Care>>,
     /// Tasks that failed, by the numbers of their files, and until when they are left alone.
     failed: BTreeMap<Vec<u64>, Timestamp>,
+    /// Hours before it were proven, as far as they can be.
+    proven: Option<Timestamp>,
 }
 
 impl Round {
     fn run(&mut self, stop: &AtomicBool, asleep: &Receiver<()>) {
+        let mut pause = self.care().every.min(FIRST_LOOK);
         loop {
-            let every = self.care().every;
-            match asleep.recv_timeout(every) {
+            match asleep.recv_timeout(pause) {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             }
             if stop.load(Ordering::Relaxed) {
                 return;
             }
+            pause = self.care().every;
             if let Err(error) = self.look(stop)
                 && !stop.load(Ordering::Relaxed)
             {
@@ -206,7 +229,60 @@ impl Round {
                 }
             }
         }
+        match self.prove(stop) {
+            Err(CareError::Desk(DeskError::Ended)) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Proves the hours of the last days that are over and were not proven, or have changed since:
+    /// once an hour, so that what was repaired meanwhile is found.
+    fn prove(&mut self, stop: &AtomicBool) -> Result<(), CareError> {
+        let over = self.clock.now().before(QUIET).hour();
+        if self.proven == Some(over) {
+            return Ok(());
+        }
+        // What fails now is tried again in the next hour.
+        self.proven = Some(over);
+        let from = over.before(Duration::from_hours(24 * COUNTED_DAYS));
+        let Some(within) = Span::new(from, over) else { return Ok(()) };
+        let catalog = Catalog::of_folder(&self.data)?;
+        for (venue, hours) in unproven(&catalog, within)? {
+            let rows = self.proof(&catalog, &venue, hours, stop)?;
+            let count = rows.len();
+            for rows in rows.chunks(CONDITIONS) {
+                self.desk.put_conditions(rows.to_vec())?;
+            }
+            tracing::debug!("{venue} {hours}: {count} conditions found");
+        }
         Ok(())
+    }
+
+    /// Proves hours of a venue and day; none where they are not to be proven now.
+    fn proof(
+        &self,
+        catalog: &Catalog,
+        venue: &SmolStr,
+        hours: Span,
+        stop: &AtomicBool,
+    ) -> Result<Vec<ConditionRow>, CareError> {
+        let (fs, paths, now) = (&self.fs, &self.paths, self.clock.now());
+        let mut bad = BTreeSet::new();
+        for _ in 0..TRIES {
+            let proven = catalog.snapshot(|catalog| {
+                let ledger = &Ledger::load(catalog, &Filter::default(), edge_after(SETTLE))?;
+                let site = Site { fs, paths, catalog, ledger, bad: &bad, now };
+                reading::prove_hours(site, venue, hours)
+            });
+            match proven {
+                Ok(rows) => return Ok(rows),
+                Err(_) if stop.load(Ordering::Relaxed) => break,
+                Err(ProofError::Catalog(error)) => return Err(error.into()),
+                // Replaced meanwhile, it is known no more; else its rows are not here.
+                Err(ProofError::Segment(fault)) => bad.insert(fault.segment.name.number),
+            };
+        }
+        Ok(Vec::new())
     }
 
     /// What to merge next.

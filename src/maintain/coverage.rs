@@ -15,7 +15,7 @@ use crate::model::condition::Condition;
 use crate::model::market::Market;
 use crate::model::span::Span;
 use crate::model::subscription::Stream;
-use crate::model::time::Timestamp;
+use crate::model::time::{DAY, HOUR_US, Timestamp};
 use crate::store::catalog::{Catalog, CatalogError, ConditionRow, CoveredHour, Filter};
 
 /// One hour of one market of a stream.
@@ -29,7 +29,28 @@ pub struct HeldHour {
     pub numbers: Option<String>,
     /// Whether a policy removed its rows: nothing of it is missing.
     pub retired: bool,
+    /// Whether any of it was to be recorded.
+    pub due: bool,
 }
+
+impl HeldHour {
+    /// Its condition in a word; or that a policy removed it, which is none of the bad ones.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        if self.retired { RETIRED } else { self.condition.as_str() }
+    }
+
+    /// Whether all that is here is the market's last trade or book, as told at subscription: it
+    /// says nothing of its own hour.
+    #[must_use]
+    pub fn is_stray(&self) -> bool {
+        let held = &self.held;
+        held.covered.is_zero() && self.condition == Condition::Unproven && held.rows <= 1
+    }
+}
+
+/// What is said of an hour whose rows a policy removed.
+pub const RETIRED: &str = "retired";
 
 /// One day of a stream, of one market or of all together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,14 +99,11 @@ pub fn calendar(
     by_market: bool,
 ) -> Result<Vec<CalendarDay>, CatalogError> {
     let mut days: BTreeMap<_, CalendarDay> = BTreeMap::new();
-    for HeldHour { held, condition, retired, .. } in hours(catalog, filter)? {
-        if retired {
+    for hour in hours(catalog, filter)? {
+        if hour.retired || hour.is_stray() {
             continue;
         }
-        // The market's last trade or book, as told at subscription, says nothing of its own hour.
-        if held.covered.is_zero() && condition == Condition::Unproven && held.rows <= 1 {
-            continue;
-        }
+        let HeldHour { held, condition, .. } = hour;
         let market = held.market.filter(|_| by_market);
         let date = held.hour.date();
         let key = (held.venue.clone(), held.stream, market.clone(), date);
@@ -99,6 +117,34 @@ pub fn calendar(
         }
     }
     Ok(days.into_values().collect())
+}
+
+/// The hours of trades within `within` that were to be recorded and of which nobody has found a
+/// condition that still holds: by venue and UTC day, from the first of them to the end of the last.
+///
+/// # Errors
+///
+/// When the catalog cannot be read.
+pub fn unproven(catalog: &Catalog, within: Span) -> Result<Vec<(SmolStr, Span)>, CatalogError> {
+    let (mut found, mut from) = (Vec::new(), within.from());
+    // Day by day, so that memory does not grow with the days.
+    while from < within.to() {
+        let next = from.day().after(DAY).min(within.to());
+        let within = Span::new(from, next);
+        let filter = Filter { stream: Some(Stream::Trade), within, ..Filter::default() };
+        let mut ends: BTreeMap<SmolStr, (Timestamp, Timestamp)> = BTreeMap::new();
+        let open = |hour: &HeldHour| hour.due && !hour.retired && hour.numbers.is_none();
+        for HeldHour { held, .. } in hours(catalog, &filter)?.into_iter().filter(open) {
+            let (first, last) = ends.entry(held.venue).or_insert((held.hour, held.hour));
+            (*first, *last) = ((*first).min(held.hour), (*last).max(held.hour));
+        }
+        found.extend(ends.into_iter().filter_map(|(venue, (first, last))| {
+            let end = last.after(Duration::from_micros(HOUR_US.unsigned_abs()));
+            Some((venue, Span::new(first.max(from), end.min(next))?))
+        }));
+        from = next;
+    }
+    Ok(found)
 }
 
 /// Days whose hours are counted.
@@ -148,18 +194,17 @@ fn read(catalog: &Catalog, filter: &Filter) -> Result<Vec<HeldHour>, CatalogErro
             one.venue == held.venue && one.stream == held.stream && one.span.contains(held.hour)
         });
         let Some(market) = held.market.clone() else {
-            return HeldHour { held, condition: Condition::Unproven, numbers: None, retired };
+            let condition = Condition::Unproven;
+            return HeldHour { held, condition, numbers: None, retired, due: false };
         };
         let lane = (held.venue.clone(), held.stream, market);
-        let due = ledger.due(&lane, held.hour);
+        let asked = ledger.due(&lane, held.hour);
+        let due = asked.is_any();
         let row = found.get(&(lane.clone(), held.hour));
-        match row.filter(|row| holds(row, &due, &ledger, &counts)) {
-            Some(row) => {
-                let numbers = Some(row.numbers.clone());
-                HeldHour { held, condition: row.condition, numbers, retired }
-            }
-            None => HeldHour { condition: due.condition(held.rows), held, numbers: None, retired },
-        }
+        let row = row.filter(|row| holds(row, &asked, &ledger, &counts));
+        let condition = row.map_or_else(|| asked.condition(held.rows), |row| row.condition);
+        let numbers = row.map(|row| row.numbers.clone());
+        HeldHour { held, condition, numbers, retired, due }
     });
     Ok(judged.collect())
 }

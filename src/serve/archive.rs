@@ -1,6 +1,9 @@
 //! Questions to the catalog and to published files, off the recording's path: two at a time, and
 //! the same one again within a moment gets the same answer.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +14,15 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::prices::{PriceError, Prices};
+use crate::maintain::coverage::{HeldHour, RETIRED, hours};
+use crate::model::condition::Condition;
 use crate::model::gap::Gap;
 use crate::model::market::Market;
 use crate::model::span::Span;
 use crate::model::subscription::Stream;
 use crate::model::time::{HOUR_US, Timestamp};
 use crate::net::clock::Clock;
-use crate::store::catalog::{Catalog, CatalogError, CoveredHour, Filter};
+use crate::store::catalog::{Catalog, CatalogError, Filter};
 
 /// Questions at a time.
 pub(super) const QUESTIONS: usize = 2;
@@ -28,8 +33,6 @@ const ANSWERS: usize = 64;
 /// Markets that are told of at most.
 const MARKETS: usize = 2_000;
 const HOUR: Duration = Duration::from_micros(HOUR_US.unsigned_abs());
-/// An hour that is covered but for so much is whole: the last proof of life is a second old.
-const SLACK: Duration = Duration::from_secs(5);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -128,9 +131,28 @@ struct Cell {
     markets: u32,
     rows: u64,
     covered: Duration,
+    /// Of all that no policy removed.
+    condition: Option<Condition>,
 }
 
-/// The calendar: each hour of `days` days up to `now`.
+impl Cell {
+    fn add(&mut self, hour: &HeldHour) {
+        self.markets += 1;
+        self.rows += hour.held.rows;
+        self.covered += hour.held.covered;
+        if !hour.retired {
+            let known = self.condition;
+            self.condition = Some(known.map_or(hour.condition, |one| one.and(hour.condition)));
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        self.condition.map_or(RETIRED, Condition::as_str)
+    }
+}
+
+/// The calendar: each hour of `days` days up to `now`, as `veritape coverage --by hour` tells it. It
+/// is read day by day, so that memory does not grow with the days.
 pub(super) fn calendar(
     catalog: &Catalog,
     stream: Stream,
@@ -139,23 +161,20 @@ pub(super) fn calendar(
 ) -> Result<Value, ArchiveError> {
     let today = midnight(now.date());
     let from = today.before(HOUR * 24 * (u32::from(days.max(1)) - 1));
-    let within = Span::new(from, today.after(HOUR * 24));
-    let hours = catalog.coverage(&Filter { stream: Some(stream), within, ..Filter::default() })?;
-    let mut cells: BTreeMap<Timestamp, Cell> = BTreeMap::new();
-    for hour in &hours {
-        let cell = cells.entry(hour.hour).or_default();
-        cell.markets += 1;
-        cell.rows += hour.rows;
-        cell.covered += hour.covered;
-    }
     let mut told = Vec::new();
     for day in 0..u32::from(days.max(1)) {
         let midnight = from.after(HOUR * 24 * day);
-        let hours = (0..24).map(|hour| midnight.after(HOUR * hour));
-        let hours = hours.map(|hour| cell_document(hour, cells.get(&hour), now));
+        let within = Span::new(midnight, midnight.after(HOUR * 24));
+        let filter = Filter { stream: Some(stream), within, ..Filter::default() };
+        let mut cells: BTreeMap<Timestamp, Cell> = BTreeMap::new();
+        for hour in hours(catalog, &filter)?.iter().filter(|hour| !hour.is_stray()) {
+            cells.entry(hour.held.hour).or_default().add(hour);
+        }
+        let of_day = (0..24).map(|hour| midnight.after(HOUR * hour));
+        let of_day = of_day.map(|hour| cell_document(hour, cells.get(&hour), now));
         told.push(json!({
             "date": midnight.date().to_string(),
-            "hours": hours.collect::<Vec<Value>>(),
+            "hours": of_day.collect::<Vec<Value>>(),
         }));
     }
     Ok(json!({ "stream": stream.name(), "days": told }))
@@ -167,20 +186,12 @@ fn cell_document(hour: Timestamp, cell: Option<&Cell>, now: Timestamp) -> Value 
     let length = HOUR.min(now.since(hour)) * cell.markets.max(1);
     let share =
         if length.is_zero() { 0.0 } else { cell.covered.as_secs_f64() / length.as_secs_f64() };
-    let share = share.min(1.0);
-    let whole = cell.covered + SLACK * cell.markets >= length;
-    let condition = match (whole, cell.covered.is_zero()) {
-        (true, _) => "covered",
-        (false, false) => "partly",
-        (false, true) if cell.rows > 0 => "unproven",
-        (false, true) => "missing",
-    };
     json!({
         "hour": hour.to_string(),
         "markets": cell.markets,
         "rows": cell.rows,
-        "covered": (share * 10_000.0).round() / 10_000.0,
-        "condition": condition,
+        "covered": (share.min(1.0) * 10_000.0).round() / 10_000.0,
+        "condition": cell.word(),
     })
 }
 
@@ -193,23 +204,23 @@ pub(super) fn day(
     let from = midnight(date);
     let within = Span::new(from, from.after(HOUR * 24));
     let filter = Filter { stream: Some(stream), within, ..Filter::default() };
-    let mut markets: BTreeMap<String, (u64, Duration, Vec<Value>)> = BTreeMap::new();
-    for hour in catalog.coverage(&filter)? {
-        let name = hour.market.as_ref().map_or_else(String::new, Market::to_string);
-        let (rows, covered, hours) = markets.entry(name).or_default();
-        *rows += hour.rows;
-        *covered += hour.covered;
-        hours.push(hour_document(&hour));
+    let mut markets: BTreeMap<String, (Cell, Vec<Value>)> = BTreeMap::new();
+    for hour in hours(catalog, &filter)? {
+        let name = hour.held.market.as_ref().map_or_else(String::new, Market::to_string);
+        let (cell, of_market) = markets.entry(name).or_default();
+        cell.add(&hour);
+        of_market.push(hour_document(&hour));
     }
     let segments = catalog.segments(&filter)?;
     let gaps = catalog.gaps(&filter)?;
     let newest = gaps.iter().rev().take(200);
     let truncated = markets.len() > MARKETS;
-    let markets = markets.into_iter().take(MARKETS).map(|(market, (rows, covered, hours))| {
+    let markets = markets.into_iter().take(MARKETS).map(|(market, (cell, hours))| {
         json!({
             "market": market,
-            "rows": rows,
-            "covered_s": covered.as_secs_f64(),
+            "rows": cell.rows,
+            "covered_s": cell.covered.as_secs_f64(),
+            "condition": cell.word(),
             "hours": hours,
         })
     });
@@ -225,11 +236,12 @@ pub(super) fn day(
     }))
 }
 
-fn hour_document(hour: &CoveredHour) -> Value {
+fn hour_document(hour: &HeldHour) -> Value {
     json!({
-        "hour": hour.hour.to_string(),
-        "rows": hour.rows,
-        "covered_s": hour.covered.as_secs_f64(),
+        "hour": hour.held.hour.to_string(),
+        "rows": hour.held.rows,
+        "covered_s": hour.held.covered.as_secs_f64(),
+        "condition": hour.word(),
     })
 }
 

@@ -24,6 +24,8 @@ use crate::model::subscription::Stream;
 /// How old an answer about what is on the disk may be.
 const FRESH: Duration = Duration::from_secs(1);
 const FRESH_LONG: Duration = Duration::from_secs(10);
+/// The same of one that takes long to make: every hour of weeks, market by market.
+const FRESH_CALENDAR: Duration = Duration::from_secs(30);
 /// Days of a calendar, and hours of prices, at most.
 const DAYS: u16 = 60;
 const HOURS: u64 = 24;
@@ -202,9 +204,9 @@ async fn coverage(State(shared): Asked, query: Query<CoverageQuery>) -> Response
     let days = query.days.unwrap_or(14).clamp(1, DAYS);
     let now = shared.sources.clock.now();
     let name = format!("coverage {stream} {days}");
-    let answer = shared
-        .archive
-        .ask(name, FRESH_LONG, move |catalog, _, _| archive::calendar(catalog, stream, days, now));
+    let answer = shared.archive.ask(name, FRESH_CALENDAR, move |catalog, _, _| {
+        archive::calendar(catalog, stream, days, now)
+    });
     told(answer.await)
 }
 

@@ -120,6 +120,7 @@ fn readers_see_the_same_rows_before_and_after() {
     assert_eq!(rows(&python, data), first);
     assert_eq!(seen(&python, data), summary);
     assert_eq!(views(data), shown);
+    python.run("tests/it/plain_readers.py", &[data]);
 }
 
 #[test]

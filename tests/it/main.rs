@@ -6,6 +6,8 @@ mod backfill;
 #[cfg(test)]
 mod capture;
 #[cfg(test)]
+mod caretaker;
+#[cfg(test)]
 mod compact;
 #[cfg(test)]
 mod config;
@@ -19,6 +21,8 @@ mod disk;
 mod documents;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod format;
 #[cfg(test)]
 mod handover;
 #[cfg(test)]

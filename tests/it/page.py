@@ -159,7 +159,7 @@ def same_numbers(driver: Driver, url: str) -> dict:
     return shown
 
 
-def click_through(driver: Driver) -> dict:
+def click_through(driver: Driver, url: str) -> dict:
     """Everything that can be clicked."""
     seen = {}
     gaps = "return [...document.querySelectorAll('#gaps tbody tr')].map((row) => row.textContent)"
@@ -172,6 +172,15 @@ def click_through(driver: Driver) -> dict:
     wait("the other stream's calendar", lambda: driver.run(pressed) == "orderbook")
     coloured = "return [...document.querySelectorAll('#calendar .cell')].filter((cell) => cell.classList.length > 1).length"
     seen["hours"] = wait("an hour with a condition", lambda: driver.run(coloured))
+    with urllib.request.urlopen(f"{url}/api/coverage?stream=orderbook&days=14", timeout=10) as answer:
+        told = [hour for day in reversed(json.load(answer)["days"]) for hour in day["hours"]]
+    colours = "return [...document.querySelectorAll('#calendar .cell')].map((cell) => cell.className)"
+    wanted = [f"cell {hour['condition']}" if hour else "cell" for hour in told]
+    wait("the colours of /api/coverage", lambda: driver.run(colours) == wanted)
+    assert seen["hours"] == sum(hour is not None for hour in told), (seen, told)
+    legend = "return [...document.querySelectorAll('#legend i')].map((cell) => cell.className)"
+    words = ["complete", "repaired", "unproven", "degraded", "missing", "retired"]
+    assert driver.run(legend) == [f"cell {word}" for word in words], driver.run(legend)
     driver.click("#calendar .date")
     markets = "return document.querySelectorAll('#day-markets tbody tr').length"
     seen["day_markets"] = wait("the markets of a day", lambda: driver.run(markets) > 1 and driver.run(markets))
@@ -205,7 +214,7 @@ def main() -> None:
             wait("a newer picture", lambda: driver.run(SHOWN)["at"] > first["at"])
             second = same_numbers(driver, url)
             assert second["tiles"]["writer"] != first["tiles"]["writer"], "the numbers stand still"
-            seen = click_through(driver)
+            seen = click_through(driver, url)
             same_numbers(driver, url)
             for name, width, dark in [("light", 1280, False), ("dark", 1280, True), ("phone", 390, False), ("phone-dark", 390, True)]:
                 (folder / f"{name}.png").write_bytes(driver.look(width, dark))

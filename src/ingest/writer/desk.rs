@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::Writer;
+use crate::store::catalog::{CatalogError, ConditionRow};
 use crate::store::segment::Segment;
 use crate::store::swap::{Swap, SwapError, swap};
 
@@ -27,6 +28,9 @@ pub enum DeskError {
     /// It cannot be done.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// It cannot be stored.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
 }
 
 /// The writer's side.
@@ -43,6 +47,8 @@ pub(super) enum Request {
     Reserve { count: u64, reply: SyncSender<Range<u64>> },
     /// For a publication.
     Swap { swap: Box<Swap>, reply: SyncSender<Result<Vec<Segment>, SwapError>> },
+    /// For conditions of hours to be stored.
+    Conditions { rows: Vec<ConditionRow>, reply: SyncSender<Result<(), CatalogError>> },
 }
 
 impl Desk {
@@ -65,6 +71,19 @@ impl Desk {
     pub fn swap(&self, swap: Swap) -> Result<Vec<Segment>, DeskError> {
         let (reply, answer) = sync_channel(1);
         let sent = self.requests.send(Request::Swap { swap: Box::new(swap), reply });
+        let answer = sent.ok().and_then(|()| answer.recv().ok()).ok_or(DeskError::Ended)?;
+        Ok(answer?)
+    }
+
+    /// Stores conditions of hours; what is known of the same hour is replaced. A few thousand at a
+    /// time: frames wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the writer has ended, or the catalog says no.
+    pub fn put_conditions(&self, rows: Vec<ConditionRow>) -> Result<(), DeskError> {
+        let (reply, answer) = sync_channel(1);
+        let sent = self.requests.send(Request::Conditions { rows, reply });
         let answer = sent.ok().and_then(|()| answer.recv().ok()).ok_or(DeskError::Ended)?;
         Ok(answer?)
     }
@@ -96,6 +115,9 @@ impl Writer {
             Ok(Request::Swap { swap: wanted, reply }) => {
                 let (fs, paths) = (self.fs.as_ref(), self.folder.paths());
                 drop(reply.send(swap(fs, paths, &mut self.catalog, *wanted)));
+            }
+            Ok(Request::Conditions { rows, reply }) => {
+                drop(reply.send(self.catalog.put_conditions(&rows)));
             }
             Err(_) => {}
         }

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::model::market::Market;
 use crate::model::span::Span;
 use crate::store::catalog::Change;
-use crate::store::fs::{FsFile, RealFs};
+use crate::store::fs::{RealFs, hand_on};
 use crate::store::segment::Contents;
 use crate::store::segment::tests::sample;
 
@@ -129,6 +130,7 @@ fn columns_of_one_name_are_of_one_type() {
 /// The real disk, where the first file that is read is merged with others at once.
 #[derive(Debug)]
 struct Merging {
+    of: RealFs,
     data: PathBuf,
     left: Mutex<u32>,
 }
@@ -146,41 +148,14 @@ impl Fs for Merging {
             crate::maintain::compact::compact(&self.data, &real(), now, &rule).unwrap();
         }
         drop(left);
-        RealFs.read(path, offset, length)
+        self.of.read(path, offset, length)
     }
-    fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        RealFs.create(path)
-    }
-    fn append(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        RealFs.append(path)
-    }
+
     fn length(&self, path: &Path) -> io::Result<u64> {
-        RealFs.length(path)
+        self.of.length(path)
     }
-    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
-        RealFs.truncate(path, length)
-    }
-    fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealFs.publish(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealFs.remove(path)
-    }
-    fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        RealFs.remove_folder(path)
-    }
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        RealFs.create_folder(path)
-    }
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        RealFs.sync_folder(path)
-    }
-    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        RealFs.list(folder)
-    }
-    fn folders(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        RealFs.folders(folder)
-    }
+
+    hand_on!();
 }
 
 #[test]
@@ -193,10 +168,90 @@ fn files_that_are_merged_meanwhile_are_looked_up_again() {
     for times in [1, 2] {
         let home = home(&streams, 9);
         let fs: Arc<dyn Fs> =
-            Arc::new(Merging { data: home.path().to_owned(), left: Mutex::new(times) });
+            Arc::new(Merging { of: RealFs, data: home.path().to_owned(), left: Mutex::new(times) });
         let request = request(Format::Csv, home.path());
         let (bytes, _) = export(home.path(), &fs, &request, Vec::new()).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }
+}
+
+/// The real disk, and how many bytes were read from it.
+#[derive(Debug)]
+struct Counting {
+    of: RealFs,
+    bytes: AtomicU64,
+}
+
+impl Fs for Counting {
+    fn read(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let bytes = self.of.read(path, offset, length)?;
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        self.of.length(path)
+    }
+
+    hand_on!();
+}
+
+#[test]
+fn row_groups_of_other_markets_are_not_read() {
+    let home = tempfile::tempdir().unwrap();
+    let (paths, fs) = (Paths::new(home.path()), real());
+    let mut catalog = Catalog::open(&paths.catalog()).unwrap();
+    let mut publish = |number: u64, rows: &[Row]| {
+        let name = sample::name(Stream::Trade, number);
+        let contents = Contents { name: &name, rows, bases: &[] };
+        let segment = segment::write(&fs, &paths, contents).unwrap().publish(fs.as_ref()).unwrap();
+        let segments = vec![segment];
+        catalog.publish(&Change { segments, ..Change::default() }).unwrap();
+    };
+    // A row group each, since 20,000 rows are enough for one.
+    let markets = ["KRW-A", "KRW-B", "KRW-C", "KRW-D"];
+    let of = |market: &str, first: i64, count: i64| -> Vec<Row> {
+        let row = |at| sample::row(Stream::Trade, market, at, at + 1, true);
+        (first..first + count).map(row).collect()
+    };
+    for half in 0..2_i64 {
+        let first = |place: usize| half * 10_100 + i64::try_from(place).unwrap() * 100_000;
+        let rows: Vec<Row> = (0..)
+            .zip(markets)
+            .flat_map(|(place, market)| of(market, first(place), 10_100))
+            .collect();
+        publish(1 + half.cast_unsigned(), &rows);
+    }
+    let now = "2026-11-23T00:00:00Z".parse().unwrap();
+    let rule = crate::maintain::compact::plan::Rule::default();
+    crate::maintain::compact::compact(home.path(), &real(), now, &rule).unwrap();
+    let files = Catalog::of_folder(home.path()).unwrap().segments(&Filter::default()).unwrap();
+    let [merged] = files.as_slice() else { panic!("{files:?}") };
+    let footer = segment::footer(&fs, &paths, merged).unwrap();
+    assert_eq!((footer.rows, footer.row_groups), (80_800, 4));
+    // With more files than are read at once, they are read through the disk that counts.
+    let next = merged.name.number + 1;
+    for small in 0..3 {
+        publish(next + small, &of("KRW-B", 900_000 + small.cast_signed(), 1));
+    }
+    let read = |asked: &[&str], rows: u64| {
+        let fs = Arc::new(Counting { of: RealFs, bytes: AtomicU64::new(0) });
+        let disk: Arc<dyn Fs> = Arc::<Counting>::clone(&fs);
+        let mut request = request(Format::Csv, home.path());
+        request.wanted.markets = Some(asked.iter().map(|market| Market::new(*market)).collect());
+        let (_, exported) = export(home.path(), &disk, &request, Vec::new()).unwrap();
+        assert_eq!(exported, rows, "{asked:?}");
+        fs.bytes.load(Ordering::Relaxed)
+    };
+    let all = read(&markets, 80_803);
+    for (asked, rows) in [(vec!["KRW-A"], 20_200), (vec!["KRW-B"], 20_203), (vec!["KRW-0"], 0)] {
+        // Every byte once for the checksum, then one row group of four at most, and it once more
+        // on its way through the file that is made between.
+        let bytes = read(&asked, rows);
+        let most = merged.bytes / 4 * 7;
+        assert!(bytes < most, "{asked:?}: {bytes} bytes of {} were read", merged.bytes);
+        assert!(bytes + merged.bytes / 2 < all, "{asked:?}: {bytes} and not {all} bytes");
+    }
+    assert!(read(&["KRW-A", "KRW-D"], 40_400) < all - merged.bytes / 4);
 }

@@ -74,15 +74,28 @@ pub fn prove_day(
     venue: &SmolStr,
     date: NaiveDate,
 ) -> Result<Vec<ConditionRow>, ProofError> {
-    let Some(day) = span_of(date) else { return Ok(Vec::new()) };
-    let within = Filter { venue: Some(venue.clone()), within: Some(day), ..Filter::default() };
+    span_of(date).map_or_else(|| Ok(Vec::new()), |day| prove_hours(site, venue, day))
+}
+
+/// The same of some hours of one UTC day.
+///
+/// # Errors
+///
+/// When the catalog or a file fails.
+pub fn prove_hours(
+    site: Site<'_>,
+    venue: &SmolStr,
+    span: Span,
+) -> Result<Vec<ConditionRow>, ProofError> {
+    let within = Filter { venue: Some(venue.clone()), within: Some(span), ..Filter::default() };
+    let date = span.from().date();
     let recorded = site.catalog.recorded(&within)?.into_iter();
     let counts = recorded
         .filter_map(|((_, stream, market), hour, rows)| Some(((stream, market?, hour), rows)));
     let mut segments = site.catalog.segments(&within)?;
     segments.retain(|one| one.name.date == date && !site.bad.contains(&one.name.number));
     let counts: Counts = counts.collect();
-    let day = Day { site, venue, span: day, counts, segments };
+    let day = Day { site, venue, span, counts, segments };
     let mut rows = Vec::new();
     for markets in day.groups() {
         let held = day.read(&markets)?;
@@ -107,7 +120,7 @@ fn units() -> impl Iterator<Item = CandleUnit> {
 
 type Counts = BTreeMap<(Stream, Market, Timestamp), u64>;
 
-/// One venue and day.
+/// One venue, and a day or some hours of it.
 struct Day<'a> {
     site: Site<'a>,
     venue: &'a SmolStr,

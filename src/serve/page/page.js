@@ -167,8 +167,8 @@ function presence() {
   document.title = "(gone) Veritape";
 }
 
-const CONDITIONS = [["complete", "proven complete"], ["covered", "covered"], ["repaired", "repaired"],
-  ["unproven", "rows without proof"], ["partly", "partly covered"], ["degraded", "degraded"], ["missing", "missing"]];
+const CONDITIONS = [["complete", "proven complete"], ["repaired", "proven, with repairs"], ["unproven", "not proven"],
+  ["degraded", "something is missing or wrong"], ["missing", "all is missing"], ["retired", "removed by a policy"]];
 
 function cell(hour, name) {
   if (!hour) return make("span", { class: "cell", title: `${name}: nothing` });
@@ -192,9 +192,7 @@ async function followCoverage() {
       onclick: () => { page.date = page.date === day.date ? null : day.date; soon(followCoverage); } }, day.date),
     ...day.hours.map((hour, index) => cell(hour, `${day.date} ${index}:00`))]);
   fill($("calendar"), make("div", { class: "days" }, make("span", {}, ""), ...hours, ...days));
-  const seen = new Set(answer.days.flatMap((day) => day.hours.map((hour) => hour && hour.condition)));
-  fill($("legend"), ...CONDITIONS.filter(([name]) => seen.has(name) || name === "covered" || name === "partly" || name === "missing")
-    .map(([name, words]) => make("span", {}, make("i", { class: `cell ${name}` }), words)), make("span", {}, "Click a day to see it."));
+  fill($("legend"), ...CONDITIONS.map(([name, words]) => make("span", {}, make("i", { class: `cell ${name}` }), words)), make("span", {}, "Click a day to see it."));
   await followDay();
 }
 
@@ -206,16 +204,15 @@ async function followDay() {
     const hours = new Map(market.hours.map((hour) => [Number(hour.hour.slice(11, 13)), hour]));
     return make("div", { class: "strip" }, ...Array.from({ length: 24 }, (_, index) => {
       const hour = hours.get(index);
-      const kind = !hour ? "" : hour.covered_s >= 3595 ? "covered" : hour.covered_s > 0 ? "partly" : "unproven";
-      const words = hour ? `${span(hour.covered_s)} covered, ${count(hour.rows)} rows` : "nothing";
-      return make("span", { class: `cell ${kind}`, title: `${index}:00: ${words}` });
+      const words = hour ? `${hour.condition}, ${span(hour.covered_s)} covered, ${count(hour.rows)} rows` : "nothing";
+      return make("span", { class: `cell ${hour ? hour.condition : ""}`, title: `${index}:00: ${words}` });
     }));
   };
   const gaps = make("table", { id: "day-gaps" });
   rows(gaps, gapHead, day.gaps.toReversed().map(gapLine), "No gap on this day.");
   const markets = make("table", { id: "day-markets" });
-  rows(markets, [["market", ""], ["rows", "n"], ["covered", "n"], ["hours", ""]], day.markets.map((market) =>
-    [market.market || "–", count(market.rows), span(market.covered_s), strip(market)]), "Nothing was recorded.");
+  rows(markets, [["market", ""], ["rows", "n"], ["covered", "n"], ["condition", ""], ["hours", ""]], day.markets.map((market) =>
+    [market.market || "–", count(market.rows), span(market.covered_s), market.condition, strip(market)]), "Nothing was recorded.");
   fill($("day"),
     make("h3", {}, `${day.stream} on ${day.date}: ${count(day.rows)} rows in ${count(day.files)} files, ${bytes(day.bytes)}`,
       make("button", { type: "button", onclick: () => { page.date = null; soon(followCoverage); } }, "Close")),

@@ -39,7 +39,8 @@ pub fn columns(
     wanted.extend_from_slice(names);
     let mut part = Part::open(fs, paths, segment)?;
     if let Some((first, last)) = markets {
-        part.only_markets(first.as_str(), last.as_str());
+        let (first, last) = (first.as_str().as_bytes(), last.as_str().as_bytes());
+        part.only_groups(|min, max| min <= last && max >= first);
     }
     for batch in part.some_batches(stream, &wanted, BATCH_ROWS)? {
         let batch = batch?;

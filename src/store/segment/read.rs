@@ -115,15 +115,18 @@ impl Part {
         pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
     }
 
-    /// The rows, `size` in each batch; an error where the columns are not those that this version
-    /// writes for `stream`.
+    /// The rows, `size` in each batch, of the row groups that were not left out; an error where the
+    /// columns are not those that this version writes for `stream`.
     pub(crate) fn batches(
         self,
         stream: Stream,
         size: usize,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, SegmentError>>, SegmentError> {
         self.check(stream)?;
-        let Self { path, builder, .. } = self;
+        let Self { path, mut builder, groups } = self;
+        if let Some(groups) = groups {
+            builder = builder.with_row_groups(groups);
+        }
         let schema = layout::schema(stream);
         let reader =
             builder.with_batch_size(size).build().map_err(|e| SegmentError::reading(&path, e))?;
@@ -167,16 +170,16 @@ impl Part {
         }))
     }
 
-    /// Leaves out row groups whose markets all lie before `first` or after `last`, as far as their
-    /// statistics tell.
-    pub(super) fn only_markets(&mut self, first: &str, last: &str) {
+    /// Leaves out row groups whose markets, from the least to the greatest, are not `wanted`, as
+    /// far as their statistics tell.
+    pub(super) fn only_groups(&mut self, wanted: impl Fn(&[u8], &[u8]) -> bool) {
         let metadata = self.builder.metadata();
         let schema = metadata.file_metadata().schema_descr();
         let place = (0..schema.num_columns()).find(|i| schema.column(*i).name() == layout::MARKET);
         let within = |group: &RowGroupMetaData| {
             let ends = place.and_then(|place| group.columns().get(place)?.statistics());
             let ends = ends.and_then(|ends| ends.min_bytes_opt().zip(ends.max_bytes_opt()));
-            ends.is_none_or(|(min, max)| min <= last.as_bytes() && max >= first.as_bytes())
+            ends.is_none_or(|(min, max)| wanted(min, max))
         };
         let groups = metadata.row_groups().iter().enumerate();
         let groups = groups.filter(|(_, group)| within(group)).map(|(place, _)| place).collect();

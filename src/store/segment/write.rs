@@ -80,7 +80,11 @@ impl<'a> Base<'a> {
             return Err(misfit(name, "it cannot be its own base".to_owned()));
         }
         let path = self.tmp.map_or_else(|| paths.part(&self.segment.name), Path::to_path_buf);
-        let part = Part::open_at(fs, path, self.segment)?;
+        let mut part = Part::open_at(fs, path, self.segment)?;
+        if let Omit::AllBut(Wanted { markets: Some(markets), .. }) = self.omit {
+            let names = || markets.iter().map(|market| market.as_str().as_bytes());
+            part.only_groups(|min, max| names().any(|name| min <= name && name <= max));
+        }
         Ok(Source::new(part.batches(name.stream, SOURCE_ROWS)?, self.omit))
     }
 }
