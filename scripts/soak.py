@@ -36,14 +36,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STREAMS = "trade,orderbook,ticker,candle.1s,candle.1m"
-# Kinds of fault by the names of src/sim/faults.rs, with how long or how often, from and to.
+# Kinds of fault by the names of src/sim/faults.rs, with how long or how often, from and to. A venue
+# that is up and tells nothing is silent for longer than SILENCE_FLOOR of src/ingest/watch.rs (5 s):
+# nobody notices less while it lasts, and only `verify` finds it.
 FAULTS = {
     "drop": {},
     "drop_without_close": {},
     "reset": {},
     "error": {},
-    "stall": {"for": (5, 15)},
-    "freeze": {"for": (5, 20)},
+    "stall": {"for": (8, 20)},
+    "freeze": {"for": (8, 20)},
     "garbage": {"count": (1, 50)},
     "duplicates": {"for": (5, 20)},
     "slow": {"for": (2, 5)},
