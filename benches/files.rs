@@ -155,15 +155,19 @@ fn compaction(frames: &[Frame]) -> Result<String, Box<dyn Error>> {
     let seal = SealRule { rotate: Duration::from_mins(1), buffer_bytes: SMALL };
     start(home.path(), WriterOptions { seal, ..WriterOptions::default() })?;
     let (clock, disk): (_, Arc<dyn Fs>) = (SystemClock::new(), Arc::new(RealFs));
-    let begun = clock.monotonic();
+    forget_peak()?;
+    let (begun, before) = (clock.monotonic(), memory("VmRSS:"));
     let report = compact(home.path(), &disk, clock.now(), &Rule { all: true, ..Rule::default() })?;
     let took = clock.monotonic().saturating_sub(begun).as_secs_f64();
+    let more = |name| real(memory(name).saturating_sub(before)) / MIB;
+    let (peak, stays) = (more("VmHWM:"), more("VmRSS:"));
     let done = report.summary;
     if done.replaced < 2 || !report.failed.is_empty() {
         return Err(format!("{report:?}").into());
     }
     Ok(format!(
-        "{:.0} rows/s, {} files to {}, {:.2} of the bytes",
+        "{:.0} rows/s, {} files to {}, {:.2} of the bytes, {peak:.1} MiB more at its peak, \
+         {stays:.1} MiB of them stay",
         real(done.rows) / took,
         done.replaced,
         done.written,
