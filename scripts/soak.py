@@ -187,6 +187,8 @@ class Soak:
         line = self.venue.stdout.readline()
         if not line:
             raise Fault(f"the venue did not start; see {self.folder}/venue.log")
+        # Its ledger has every trade since then.
+        self.began = time.time_ns() // 1_000
         self.urls = json.loads(line)
         return self.urls["rest"]
 
@@ -297,7 +299,7 @@ class Soak:
         self.status, self.gaps = json.loads(status), json.loads(gaps)["gaps"]
         (self.folder / "gaps.json").write_text(gaps)
         compare = [sys.executable, "-B", ROOT / "tests/it/ledger.py", self.folder / "ledger"]
-        compare += [self.data, self.folder / "gaps.json", "--repaired"]
+        compare += [self.data, self.folder / "gaps.json", "--repaired", "--began", self.began]
         done = subprocess.run(list(map(str, compare)), capture_output=True, text=True)
         self.compared = (done.stdout + done.stderr).strip()
         if done.returncode != 0:
