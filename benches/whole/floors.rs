@@ -28,8 +28,9 @@ const BLOCK_BYTES: usize = 4 << 20;
 /// How hard the journal packs, and the files.
 const JOURNAL_LEVEL: i32 = 1;
 const FILE_LEVEL: i32 = 3;
-/// Rows of a row group of the files.
+/// Rows of a row group of the files, and bytes of a page.
 const GROUP_ROWS: usize = 32_768;
+const PAGE_BYTES: usize = 256 << 10;
 
 /// Microseconds of a processor for a message.
 #[derive(Debug, Clone, Copy, Default)]
@@ -122,6 +123,7 @@ fn properties(metadata: &ParquetMetaData) -> Result<WriterProperties, Box<dyn Er
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(FILE_LEVEL)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Page);
     let columns = metadata.row_groups().first().map_or(&[][..], |group| group.columns());
     for column in columns {
