@@ -1,5 +1,6 @@
 //! `record`: live data, until SIGINT, SIGTERM or `--for`.
 
+mod beside;
 mod repairs;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::beside::Beside;
 use self::repairs::{mend, repairs};
 use super::config::{Config, ConfigError, RawKeep, Secret};
 use super::config_notify::{self, NotifyArgs};
@@ -39,7 +41,6 @@ use crate::net::clock::{Clock, SystemClock};
 use crate::net::connect::Connector;
 use crate::net::wire::Internet;
 use crate::serve::Sources;
-use crate::serve::notify::Notifier;
 use crate::store::fs::RealFs;
 use crate::store::journal::{Keep, Options as JournalOptions};
 use crate::store::paths::Paths;
@@ -234,34 +235,6 @@ pub(super) async fn record(
     ended
 }
 
-/// What goes on beside the recording.
-struct Beside {
-    caretaker: Caretaker,
-    showing: JoinHandle<()>,
-    telling: JoinHandle<()>,
-    service: Arc<Option<Service>>,
-    notifier: Option<Notifier>,
-}
-
-impl Beside {
-    /// The recording is about to end.
-    fn stop(&mut self) {
-        self.caretaker.stop();
-        self.telling.abort();
-        self.service.iter().for_each(Service::stopping);
-        self.notifier.iter().for_each(Notifier::stop);
-    }
-
-    /// The recording has ended; `join` waits for those who had work to end.
-    fn end(self, join: bool) {
-        self.showing.abort();
-        if join {
-            self.caretaker.join();
-            self.notifier.into_iter().for_each(Notifier::join);
-        }
-    }
-}
-
 /// The queue to the writer.
 pub(super) fn new_queue(config: &Config) -> (Sender, Receiver) {
     queue(queue_limits(config))
@@ -284,6 +257,7 @@ fn look_after(config: &Config, writer: &Writer) -> Result<Caretaker, Failure> {
         retain,
         every: LOOK_EVERY,
         min_free_bytes: config.min_free_bytes.as_u64(),
+        settle: config.settle.0,
     };
     let (fs, clock) = (Arc::new(RealFs), Arc::new(SystemClock::new()));
     Ok(Caretaker::start(&config.data, fs, clock, writer.desk(), care)

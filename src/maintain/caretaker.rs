@@ -42,8 +42,6 @@ const RETRY_AFTER: Duration = Duration::from_hours(1);
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How long an hour is left alone after its end before it is proven: its files are merged by then.
 const QUIET: Duration = Duration::from_mins(12);
-/// How long a candle may change, as far as the proof is concerned: longer than anybody lets it.
-const SETTLE: Duration = Duration::from_mins(1);
 /// Conditions that the writer stores at once.
 const CONDITIONS: usize = 2_000;
 /// How often hours are read anew because a file of theirs was replaced or cannot be read.
@@ -60,6 +58,8 @@ pub struct Care {
     pub every: Duration,
     /// Files are merged only where so much stays free beside what that takes for a while.
     pub min_free_bytes: u64,
+    /// How long a candle may change after its end.
+    pub settle: Duration,
 }
 
 /// The thread. When this is dropped it is asked to end.
@@ -267,10 +267,11 @@ impl Round {
         stop: &AtomicBool,
     ) -> Result<Vec<ConditionRow>, CareError> {
         let (fs, paths, now) = (&self.fs, &self.paths, self.clock.now());
+        let settle = self.care().settle;
         let mut bad = BTreeSet::new();
         for _ in 0..TRIES {
             let proven = catalog.snapshot(|catalog| {
-                let ledger = &Ledger::load(catalog, &Filter::default(), edge_after(SETTLE))?;
+                let ledger = &Ledger::load(catalog, &Filter::default(), edge_after(settle))?;
                 let site = Site { fs, paths, catalog, ledger, bad: &bad, now };
                 reading::prove_hours(site, venue, hours)
             });

@@ -34,6 +34,7 @@ Prints figures as JSON; or what differs, and then ends with 1.
 
 import argparse
 import datetime
+import hashlib
 import json
 import sqlite3
 import sys
@@ -78,19 +79,36 @@ class Recording:
             if gap["stream"] == "trade":
                 span = micros(gap["from"]), micros(gap["to"]), gap["state"] == "repaired"
                 self.spans[gap["market"]].append(span)
-        self.parts = {
-            str(path.relative_to(self.data)): list(rows(path))
-            for path in sorted(self.data.glob("stream=*/venue=*/date=*/*.parquet"))
-        }
+        # Rows of trades and candles are kept; of the others what tells them apart, and counts.
+        self.parts = {}
         self.streams = defaultdict(list)
-        for path, found in self.parts.items():
-            stream = path.split("/")[0].removeprefix("stream=")
-            self.streams[stream] += found
+        self.keys_seen = defaultdict(set)
+        self.keys_again = defaultdict(Counter)
+        self.brought = defaultdict(Counter)
+        self.by_market = Counter()
+        for path in sorted(self.data.glob("stream=*/venue=*/date=*/*.parquet")):
+            part = str(path.relative_to(self.data))
+            self.parts[part] = 0
+            stream = part.split("/")[0].removeprefix("stream=")
+            for row in rows(path):
+                self.parts[part] += 1
+                self.take(stream, row)
         self.catalog = sqlite3.connect(f"file:{self.data}/catalog.sqlite?mode=ro", uri=True)
         self.trades = self.streams["trade"]
         live = [row for row in self.trades if not row["snapshot"] and row["source"] == "ws"]
         self.late = max((row["ts_recv"] - row["ts_event"] for row in live), default=0) + MARGIN
         self.figures = Counter()
+
+    def take(self, stream: str, row: dict):
+        one = key(stream, row)
+        digest = hashlib.blake2b(repr(one).encode(), digest_size=16).digest()
+        if digest in self.keys_seen[stream]:
+            self.keys_again[stream][one] += 1
+        self.keys_seen[stream].add(digest)
+        self.brought[stream][row["session"]] += 1
+        self.by_market[stream] += row["market"] is not None
+        if stream == "trade" or stream in UNITS:
+            self.streams[stream].append(row)
 
     def files(self):
         known = dict(self.catalog.execute("SELECT path, rows FROM segments"))
@@ -99,8 +117,8 @@ class Recording:
                 yield f"{path} is not in the catalog"
             elif path not in self.parts:
                 yield f"{path} is in the catalog and not on the disk"
-            elif known[path] != len(self.parts[path]):
-                yield f"{path} has {len(self.parts[path])} rows; the catalog says {known[path]}"
+            elif known[path] != self.parts[path]:
+                yield f"{path} has {self.parts[path]} rows; the catalog says {known[path]}"
         for path in self.data.rglob("*.tmp"):
             yield f"{path} lies about"
         self.figures["files"] = len(self.parts)
@@ -108,13 +126,12 @@ class Recording:
     def keys(self):
         query = "SELECT id FROM sessions UNION SELECT id FROM jobs"
         sessions = {row[0] for row in self.catalog.execute(query)}
-        for stream, found in self.streams.items():
-            keys = Counter(key(stream, row) for row in found)
-            for twice in [one for one, count in keys.items() if count > 1][:5]:
-                yield f"{stream}: {keys[twice]} rows of {twice}"
-            for session in {row["session"] for row in found} - sessions:
+        for stream, found in self.brought.items():
+            for twice, count in list(self.keys_again[stream].items())[:5]:
+                yield f"{stream}: {count + 1} rows of {twice}"
+            for session in found.keys() - sessions:
                 yield f"{stream}: session {session} is not in the catalog"
-        brought = Counter(row["session"] for found in self.streams.values() for row in found)
+        brought = sum(self.brought.values(), Counter())
         # A live candle can take the place of one that a job brought, and not the other way round.
         query = "SELECT id, stream, rows FROM jobs"
         for job, stream, count in self.catalog.execute(query):
@@ -123,7 +140,7 @@ class Recording:
                 yield f"{stream}: job {job} brought {brought[job]} rows; it says {count}"
         query = "SELECT stream, sum(rows) FROM hours GROUP BY stream"
         for stream, count in self.catalog.execute(query):
-            have = sum(row["market"] is not None for row in self.streams[stream])
+            have = self.by_market[stream]
             if count != have:
                 yield f"{stream}: {have} rows; the catalog counts {count} by the hour"
 

@@ -61,6 +61,8 @@ mod service;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod source;
 #[cfg(test)]
 mod tidy;

@@ -16,15 +16,18 @@ import pyarrow.parquet as pq
 
 def rows(path: Path):
     # One file, not a data set: the folders must not be taken for columns here.
-    table = pq.ParquetFile(path).read()
-    columns = {name: plain(table[name]).to_pylist() for name in table.column_names}
+    file = pq.ParquetFile(path)
     place = {
         "venue": path.parents[1].name.removeprefix("venue="),
         "date": path.parents[0].name.removeprefix("date="),
         "file": path.name,
     }
-    for values in zip(*columns.values()):
-        yield dict(zip(columns, values)) | place
+    # A row group at a time: a day of books is too much at once.
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group)
+        columns = {name: plain(table[name]).to_pylist() for name in table.column_names}
+        for values in zip(*columns.values()):
+            yield dict(zip(columns, values)) | place
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -53,6 +53,7 @@ fn it_merges_and_removes_while_a_recorder_runs() {
         retain: Policy::default(),
         every: Duration::from_hours(1),
         min_free_bytes: u64::MAX,
+        settle: Duration::from_secs(5),
     };
     let fs = Arc::clone(&home.fs);
     let caretaker = Caretaker::start(home.data(), fs, Arc::new(Later), desk.clone(), care).unwrap();
