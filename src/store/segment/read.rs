@@ -22,7 +22,9 @@ use crate::model::subscription::Stream;
 use crate::store::fs::Fs;
 use crate::store::paths::Paths;
 
-/// Bytes read at once where the length of what is wanted is not known.
+/// Bytes read at once where the length of what is wanted is not known: at first, which is enough
+/// for the header of a page, and at most.
+const FIRST_BLOCK_BYTES: usize = 1 << 10;
 const BLOCK_BYTES: usize = 64 << 10;
 
 /// What the footer of a part says.
@@ -227,7 +229,8 @@ impl ChunkReader for Disk {
     type T = Blocks;
 
     fn get_read(&self, start: u64) -> Result<Blocks, ParquetError> {
-        Ok(Blocks { fs: self.fs.clone(), path: self.path.clone(), at: start, block: Bytes::new() })
+        let (fs, path) = (self.fs.clone(), self.path.clone());
+        Ok(Blocks { fs, path, at: start, next: FIRST_BLOCK_BYTES, block: Bytes::new() })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -247,14 +250,17 @@ struct Blocks {
     fs: Arc<dyn Fs>,
     path: Arc<Path>,
     at: u64,
+    /// The length of the next block.
+    next: usize,
     block: Bytes,
 }
 
 impl Read for Blocks {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         if self.block.is_empty() {
-            self.block = self.fs.read(&self.path, self.at, BLOCK_BYTES)?.into();
+            self.block = self.fs.read(&self.path, self.at, self.next)?.into();
             self.at += self.block.len() as u64;
+            self.next = (self.next * 4).min(BLOCK_BYTES);
         }
         let count = into.len().min(self.block.len());
         if let Some(into) = into.get_mut(..count) {
