@@ -123,7 +123,7 @@ fn flow(live: &Value) -> String {
     let part = |name: &str| live.get(name).unwrap_or(&Value::Null);
     let (queue, writer, disk) = (part("queue"), part("writer"), part("disk"));
     format!(
-        "queue {} of {} · writer {} behind, {} rows wait, {} files, {} · disk {} free",
+        "queue {} of {} · writer {} behind, {} rows wait, {} files, {} · disk {} free{}",
         output::count(number(queue, "events")),
         output::count(number(queue, "limit_events")),
         length(writer, "behind_s"),
@@ -131,12 +131,22 @@ fn flow(live: &Value) -> String {
         output::count(number(writer, "files")),
         output::bytes(number(writer, "file_bytes")),
         output::bytes(number(disk, "free_bytes")),
+        lasting(disk),
     )
+}
+
+/// How long the free space lasts, where that is known and anybody's business.
+fn lasting(disk: &Value) -> String {
+    match disk.get("days_left").and_then(Value::as_f64) {
+        Some(days) if days < 1_000.0 => format!(", for {days:.0} days"),
+        Some(_) | None => String::new(),
+    }
 }
 
 fn connections(live: &Value) -> String {
     let head = [
         ("session", Align::Right),
+        ("line", Align::Right),
         ("up", Align::Right),
         ("subscriptions", Align::Right),
         ("frames", Align::Right),
@@ -148,6 +158,7 @@ fn connections(live: &Value) -> String {
         let by = number(one, "lead_us").checked_div(first).map(|us| format!("{us} µs"));
         vec![
             number(one, "id").to_string(),
+            number(one, "line").to_string(),
             length(one, "uptime_s"),
             output::count(number(one, "subscriptions")),
             output::count(number(one, "frames")),
@@ -234,7 +245,7 @@ mod tests {
                 "age_s": 9.1, "rows": 12_000, "lag": { "p50_ms": 4.2, "p99_ms": 80.0, "max_ms": 99.9 },
             }],
             "queue": { "events": 5, "limit_events": 65_536 }, "writer": { "behind_s": 0.2 },
-            "disk": { "free_bytes": 1_u64 << 30 },
+            "disk": { "free_bytes": 1_u64 << 30, "days_left": 6.7 },
             "connections": [{ "id": 7, "uptime_s": 61.0, "led": 4, "lead_us": 1_000 }],
         });
         let live = screen(&document);
@@ -245,7 +256,7 @@ mod tests {
             "12.3",
             "4 ms",
             "queue 5 of 65,536",
-            "1.0 GiB free",
+            "1.0 GiB free, for 7 days",
             "250 µs",
             "1m 1s",
         ] {
