@@ -272,7 +272,8 @@ impl Round {
         for _ in 0..TRIES {
             let proven = catalog.snapshot(|catalog| {
                 let ledger = &Ledger::load(catalog, &Filter::default(), edge_after(settle))?;
-                let site = Site { fs, paths, catalog, ledger, bad: &bad, now };
+                let rows_at_once = reading::FEW_ROWS;
+                let site = Site { fs, paths, catalog, ledger, bad: &bad, now, rows_at_once };
                 reading::prove_hours(site, venue, hours)
             });
             match proven {

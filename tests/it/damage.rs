@@ -64,7 +64,7 @@ fn found(recording: &Recording, at_fault: &[(&Path, &str)]) -> Value {
 /// Gives an offered command to a shell, as it stands; the simulated venue is at another address
 /// than the real one.
 fn give(recording: &Recording, command: &str) -> Ended {
-    let address = if command.contains("gaps repair") {
+    let address = if command.contains("gaps repair") || command.contains("backfill") {
         format!(" --rest-url {}", recording.sim().rest())
     } else {
         String::new()
@@ -142,6 +142,31 @@ fn what_the_venue_still_tells_is_had_again() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
     let figures = recording.compare(&python, &["--strict", "--repaired"]);
     assert!(figures["rest"].as_u64() > Some(10), "{figures}");
+}
+
+#[test]
+fn what_the_venue_kept_to_itself_is_found_and_had() {
+    // Shorter than what is silence to a connection: nobody notices, and there is no gap.
+    let faults = "[[fault]]\nafter = '6s'\nwhat = 'stall'\nfor = '3s'\n";
+    let mut recording = Recording::of(&["--markets", "6", "--rate", "400", "--seed", "78"], faults);
+    recording.run(16, &["--markets", "all", "--streams", "trade,candle.1s"]);
+    assert_eq!(recording.gaps(), Vec::<Value>::new());
+    let told = document(&verify(&recording, &[]));
+    assert_eq!(told["faults"], json!([]), "{told:#}");
+    assert!(told["hours"]["degraded"].as_u64() > Some(0), "{told:#}");
+    let trades = || -> u64 {
+        let status = recording.json("status");
+        let of = |one: &&Value| one["stream"] == "trade";
+        status["streams"].as_array().unwrap().iter().find(of).unwrap()["rows"].as_u64().unwrap()
+    };
+    let before = trades();
+    let mended = mend(&recording, &told);
+    let [(command, ended)] = mended.as_slice() else { panic!("{told:#}") };
+    assert!(command.starts_with("veritape backfill --data "), "{command}");
+    assert_eq!(ended.status.code(), Some(0), "{command}\n{}\n{}", ended.stdout, ended.stderr);
+    let ended = verify(&recording, &[]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
+    assert!(trades() > before + 10, "{before} trades, and then {}", trades());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The rows for the proof: one venue and day at a time, some markets at once.
 //!
-//! Memory: a few words for each row of `ROWS_AT_ONCE` (or of the busiest market, where that has
-//! more). A compacted file is read for its row groups of these markets only.
+//! Memory: a few words for each row of [`Site::rows_at_once`] (or of the busiest market, where that
+//! has more). A compacted file is read for its row groups of these markets only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,8 +21,10 @@ use crate::store::fs::Fs;
 use crate::store::paths::Paths;
 use crate::store::segment::{self, Columns, Segment, SegmentError};
 
-/// Rows of the catalog's count that are in memory together.
-const ROWS_AT_ONCE: u64 = 1_000_000;
+/// Rows in memory together where nothing else is to be done: the files are read the fewer times.
+pub const MANY_ROWS: u64 = 1_000_000;
+/// The same beside a recorder.
+pub const FEW_ROWS: u64 = 200_000;
 const DAY: Duration = Duration::from_hours(24);
 const HOUR: Duration = Duration::from_micros(HOUR_US.unsigned_abs());
 
@@ -41,6 +43,8 @@ pub struct Site<'a> {
     pub bad: &'a BTreeSet<u64>,
     /// When this is found. Clock: ours.
     pub now: Timestamp,
+    /// Rows of the catalog's count that are in memory together.
+    pub rows_at_once: u64,
 }
 
 /// Why a day could not be proven.
@@ -156,7 +160,7 @@ impl Day<'_> {
             let count = rows.get(market).copied().unwrap_or_default();
             together = together.saturating_add(count);
             match groups.last_mut() {
-                Some(group) if together <= ROWS_AT_ONCE => group.push(market.clone()),
+                Some(group) if together <= self.site.rows_at_once => group.push(market.clone()),
                 Some(_) | None => {
                     together = count;
                     groups.push(vec![market.clone()]);

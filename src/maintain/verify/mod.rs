@@ -308,7 +308,9 @@ impl Site<'_> {
         let Site { fs, paths, now, .. } = self;
         for _ in 0..TRIES {
             let proven = catalog.snapshot(|catalog| {
-                let site = reading::Site { fs, paths, catalog, ledger, bad: &bad, now };
+                let rows_at_once = reading::MANY_ROWS;
+                let site =
+                    reading::Site { fs, paths, catalog, ledger, bad: &bad, now, rows_at_once };
                 reading::prove_day(site, venue, day)
             });
             match proven {

@@ -5,16 +5,23 @@
 //!   names what is lost in the gap ledger. What the venue still tells is then had again by
 //!   `gaps repair`, or by the next start of a recorder.
 //! * What is recorded twice is merged by `compact`.
+//! * Where files are whole and trades and candles disagree, the venue told less than it knew: both
+//!   are asked for again (`backfill --force`), as far as it still tells.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
+
 use super::{Fault, FaultKind, Report, Site};
+use crate::maintain::proof::Numbers;
+use crate::model::market::Market;
 use crate::model::span::Span;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
+use crate::store::catalog::ConditionRow;
 use crate::store::journal;
 use crate::store::paths::PartName;
 use crate::store::raw;
@@ -23,6 +30,7 @@ use crate::venue::{Venue, by_name};
 
 /// By how much arrivals may be out of order between two files of frames.
 const SLACK: Duration = Duration::from_mins(5);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// The kinds of commands, in the order in which they work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +39,7 @@ enum Step {
     Rebuild,
     Compact,
     Repair,
+    Ask,
 }
 
 type Command = (Step, String);
@@ -56,6 +65,10 @@ pub(super) fn offer(site: Site<'_>, segments: &[Segment], report: &mut Report) {
         };
         fault.remedy = commands.iter().map(|(_, command)| command.clone()).collect();
         all.extend(commands);
+    }
+    // Damaged files are reason enough to disagree.
+    if report.faults.is_empty() && super::held(site.paths.data()).is_none() {
+        all.extend(ask(site, &report.hours));
     }
     report.lost.sort();
     report.lost.dedup();
@@ -154,12 +167,70 @@ fn repair(site: Site<'_>, segment: &Segment) -> Command {
     (Step::Repair, command)
 }
 
+/// Asks each venue once for the hours that are whole and disagree with each other.
+fn ask(site: Site<'_>, hours: &[ConditionRow]) -> Vec<Command> {
+    let mut venues: BTreeMap<&SmolStr, Asked<'_>> = BTreeMap::new();
+    for hour in hours.iter().filter(|hour| disagrees(hour)) {
+        let end = hour.hour.after(HOUR).min(site.now);
+        let streams: BTreeSet<Stream> = std::iter::once(hour.stream)
+            .chain(hour.evidence.iter().copied())
+            .filter(|stream| is_told_again(site, &hour.venue, *stream, end))
+            .collect();
+        if streams.is_empty() {
+            continue;
+        }
+        let asked = venues.entry(&hour.venue).or_insert_with(|| Asked {
+            streams: BTreeSet::new(),
+            markets: BTreeSet::new(),
+            from: hour.hour,
+            to: end,
+        });
+        asked.streams.extend(streams);
+        asked.markets.insert(&hour.market);
+        (asked.from, asked.to) = (asked.from.min(hour.hour), asked.to.max(end));
+    }
+    let data = data(site);
+    let command = |(venue, asked): (&SmolStr, Asked<'_>)| {
+        let streams: Vec<String> = asked.streams.iter().map(ToString::to_string).collect();
+        let markets: Vec<&str> = asked.markets.iter().map(|market| market.as_str()).collect();
+        let command = format!(
+            "veritape backfill --data {data} --venue {venue} --streams {} --markets {} --from {} \
+             --to {} --force",
+            streams.join(","),
+            markets.join(","),
+            asked.from,
+            asked.to
+        );
+        (Step::Ask, command)
+    };
+    venues.into_iter().map(command).collect()
+}
+
+/// What is asked of a venue.
+struct Asked<'a> {
+    streams: BTreeSet<Stream>,
+    markets: BTreeSet<&'a Market>,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+/// Whether an hour was found to disagree with what it was compared with.
+fn disagrees(hour: &ConditionRow) -> bool {
+    let numbers = serde_json::from_str::<Numbers>(&hour.numbers);
+    hour.condition.is_bad() && numbers.is_ok_and(|numbers| numbers.disagreeing > 0)
+}
+
 /// Whether the venue's history reaches to any of the file's rows.
 fn is_had_again(site: Site<'_>, segment: &Segment) -> bool {
-    let offers = by_name(&segment.name.venue).map(Venue::offers).unwrap_or_default();
-    let offer = offers.iter().find(|offer| offer.stream == segment.name.stream);
+    is_told_again(site, &segment.name.venue, segment.name.stream, segment.ts_event.max)
+}
+
+/// Whether a venue's history of a stream reaches to `last`.
+fn is_told_again(site: Site<'_>, venue: &str, stream: Stream, last: Timestamp) -> bool {
+    let offers = by_name(venue).map(Venue::offers).unwrap_or_default();
+    let offer = offers.iter().find(|offer| offer.stream == stream);
     let Some(history) = offer.and_then(|offer| offer.history) else { return false };
-    history.earliest(site.now).is_none_or(|earliest| earliest <= segment.ts_event.max)
+    history.earliest(site.now).is_none_or(|earliest| earliest <= last)
 }
 
 fn data(site: Site<'_>) -> String {
