@@ -212,7 +212,7 @@ mod tests {
         check("21T12:00:00Z", &hours, &[(trade, 120)]);
         // What was had afterwards is no sign of what comes, and nor is what is long over.
         let afterwards = (trade, "20", 5_000, "21T01:00:00Z", "21T02:00:00Z");
-        check("21T12:00:00Z", &[afterwards], &[]);
+        check("21T12:00:00Z", &[full(trade, "20", 100), afterwards], &[(trade, 100)]);
         check("28T12:00:00Z", &[full(trade, "20", 100)], &[]);
         check("27T12:00:00Z", &[full(trade, "20", 100)], &[(trade, 100)]);
         // Late rows of a day do not make it longer.

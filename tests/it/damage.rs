@@ -148,7 +148,7 @@ fn what_the_venue_still_tells_is_had_again() {
 fn what_the_venue_kept_to_itself_is_found_and_had() {
     // Shorter than what is silence to a connection: nobody notices, and there is no gap.
     let faults = "[[fault]]\nafter = '6s'\nwhat = 'stall'\nfor = '3s'\n";
-    let mut recording = Recording::of(&["--markets", "6", "--rate", "400", "--seed", "78"], faults);
+    let recording = Recording::of(&["--markets", "6", "--rate", "400", "--seed", "78"], faults);
     recording.run(16, &["--markets", "all", "--streams", "trade,candle.1s"]);
     assert_eq!(recording.gaps(), Vec::<Value>::new());
     let told = document(&verify(&recording, &[]));

@@ -32,6 +32,7 @@ fn files() -> Vec<(Stream, Vec<Row>)> {
     let mut files = files_of(CANDLE, &[vec![(0, 1, 1, true)], vec![(1, 1, 2, true)]]);
     files.extend(files_of(CANDLE, &[vec![(0, 1, 3, false)], vec![(2, 1, 4, true)]]));
     files.extend(files_of(Stream::Ticker, &[vec![(0, 1, 5, true)]]));
+    files.extend(files_of(Stream::Orderbook, &[vec![(0, 1, 6, true)]]));
     files
 }
 
@@ -46,7 +47,10 @@ fn it_merges_and_removes_while_a_recorder_runs() {
     let (sender, receiver) = queue(QueueLimits::default());
     let writing = thread::spawn(move || writer.run(receiver));
     let limits = Limits { age: Some(Duration::from_hours(1)), bytes: None };
-    let retain = Policy { streams: [(Stream::Ticker, limits)].into(), total: None };
+    let retain = |streams: &[Stream]| Policy {
+        streams: streams.iter().map(|stream| (*stream, limits)).collect(),
+        total: None,
+    };
     // It would look in an hour; and no disk has so much room.
     let care = Care {
         compact: true,
@@ -65,9 +69,15 @@ fn it_merges_and_removes_while_a_recorder_runs() {
             thread::yield_now();
         }
     };
-    // Told of it, it looks at once: what is not kept goes, and nothing is merged without room.
-    caretaker.orders().change(|care| care.retain = retain);
+    // Told of it, it looks at once: what is not kept goes, and nothing is merged without room, or
+    // there would be fewer files by the second look.
+    let policy = retain(&[Stream::Ticker]);
+    caretaker.orders().change(|care| care.retain = policy);
+    until(5);
+    let policy = retain(&[Stream::Ticker, Stream::Orderbook]);
+    caretaker.orders().change(|care| care.retain = policy);
     until(4);
+    assert_eq!(home.files().len(), 4, "{:?}", home.files());
     caretaker.orders().change(|care| care.min_free_bytes = 0);
     until(1);
     // What somebody else replaced meanwhile cannot be replaced again.
@@ -91,7 +101,7 @@ fn it_merges_and_removes_while_a_recorder_runs() {
 
     assert_eq!(home.rows(), text(&left(&files()[..4])));
     let catalog = Catalog::of_folder(home.data()).unwrap();
-    assert_eq!(catalog.retirements(&Filter::default()).unwrap().len(), 1);
+    assert_eq!(catalog.retirements(&Filter::default()).unwrap().len(), 2);
     assert_eq!(catalog.recovery().unwrap(), None);
     // A start finds nothing to clear away, and numbers go on.
     let again = Owner::of(home.data(), &home.fs, now()).unwrap();
