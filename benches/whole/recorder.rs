@@ -150,12 +150,7 @@ fn setup(
 ) -> Result<(Setup, Arc<Stats>), Box<dyn Error>> {
     let venue = venue::by_name("upbit").ok_or("the venue is gone")?;
     let selection = Selection::parse(venue, Way::Live, &["all".to_owned()], &task.streams)?;
-    let limits = venue.limits();
-    let rates = Rates {
-        connects_per_second: limits.connects_per_second,
-        requests_per_second: limits.requests_per_second,
-        block: limits.block,
-    };
+    let rates = Rates::from(venue.limits());
     let budget = Arc::new(Budget::new(Arc::clone(clock), rates));
     let tls = tls::client_config(None)?;
     let stats = Arc::new(Stats::default());

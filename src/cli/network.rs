@@ -28,12 +28,7 @@ pub(super) fn network(
     venue: &dyn Venue,
     clock: &Arc<dyn Clock>,
 ) -> Result<Network, Failure> {
-    let limits = venue.limits();
-    let rates = Rates {
-        connects_per_second: limits.connects_per_second,
-        requests_per_second: limits.requests_per_second,
-        block: limits.block,
-    };
+    let rates = Rates::from(venue.limits());
     let budget = Arc::new(Budget::new(Arc::clone(clock), rates));
     let tls = tls::client_config(config.ca_file.as_deref())
         .map_err(|error| Failure::Usage(error.into()))?;

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use crate::model::time::SECOND_US;
+use crate::venue::Limits;
 
 /// The first wait after a connection was turned away for its rate.
 const CONNECT_HOLD: Duration = Duration::from_secs(2);
@@ -46,6 +47,13 @@ pub struct Rates {
     pub requests_per_second: u32,
     /// How long to wait after a block that does not say for how long.
     pub block: Duration,
+}
+
+impl From<Limits> for Rates {
+    fn from(limits: Limits) -> Self {
+        let Limits { connects_per_second, requests_per_second, block, .. } = limits;
+        Self { connects_per_second, requests_per_second, block }
+    }
 }
 
 /// What something is that counts towards a rate.

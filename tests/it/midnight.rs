@@ -90,12 +90,7 @@ fn writer(data: &Path, clock: &Arc<dyn Clock>) -> (Writer, Sender, Receiver) {
 }
 
 fn http(venue: &dyn Venue, clock: &Arc<dyn Clock>) -> Http {
-    let limits = venue.limits();
-    let rates = Rates {
-        connects_per_second: limits.connects_per_second,
-        requests_per_second: limits.requests_per_second,
-        block: limits.block,
-    };
+    let rates = Rates::from(venue.limits());
     let budget = Arc::new(Budget::new(Arc::clone(clock), rates));
     Http::new(&tls::client_config(None).unwrap(), budget, Arc::clone(clock)).unwrap()
 }

@@ -83,6 +83,7 @@ fn of_file(
     fault: &Fault,
     kept: &Frames,
 ) -> Vec<Command> {
+    let again = kept.cover(segment.frames).then(|| vec![rebuild(site, segment)]);
     match fault.fault {
         FaultKind::Unknown | FaultKind::Count => Vec::new(),
         FaultKind::Missing
@@ -92,24 +93,13 @@ fn of_file(
         | FaultKind::Format
         | FaultKind::Rows
         | FaultKind::Span
-        | FaultKind::Order
-            if kept.cover(segment.frames) =>
-        {
-            vec![rebuild(site, segment)]
-        }
-        FaultKind::Missing
-        | FaultKind::Unreadable
-        | FaultKind::Size
-        | FaultKind::Checksum
-        | FaultKind::Format
-        | FaultKind::Rows
-        | FaultKind::Span
-        | FaultKind::Order => {
+        | FaultKind::Order => again.unwrap_or_else(|| {
             let repair = is_had_again(site, segment).then(|| repair(site, segment));
             [quarantine(site)].into_iter().chain(repair).collect()
+        }),
+        FaultKind::Key => {
+            again.unwrap_or_else(|| compact(site, segment, segments).into_iter().collect())
         }
-        FaultKind::Key if kept.cover(segment.frames) => vec![rebuild(site, segment)],
-        FaultKind::Key => compact(site, segment, segments).into_iter().collect(),
     }
 }
 
