@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use simd_json::Buffers;
 use smol_str::format_smolstr;
 
+use super::plain;
 use super::read::ToBody;
 use super::route::{Route, elements, excerpt, route};
 use super::value::{Field, Read, Snapshot, Value};
@@ -209,6 +210,10 @@ impl<'a> Reader<'a> {
     }
 
     fn each<M: ToBody>(&mut self) -> Result<(), simd_json::Error> {
+        if let Some(message) = plain::read::<M>(self.body) {
+            self.read(message, 0);
+            return Ok(());
+        }
         parse(self.body, |messages: OneOrMany<M>| match messages {
             OneOrMany::One(message) => self.read(message, 0),
             OneOrMany::Many(messages) => {

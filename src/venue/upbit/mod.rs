@@ -3,6 +3,8 @@
 //! What is known of it, and how sure it is, stands in the README beside this file.
 
 mod decode;
+mod levels;
+mod plain;
 mod read;
 pub mod rest;
 mod route;

@@ -11,6 +11,7 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use smol_str::SmolStr;
 
+use super::plain::{Number, Plain, ReadPlain};
 use crate::model::market::{Change, Market, Side};
 use crate::model::subscription::{CandleUnit, Stream};
 use crate::model::time::{SECOND_US, Timestamp};
@@ -75,6 +76,11 @@ pub(super) trait Read: Sized {
         Ok(None)
     }
 
+    /// From a plain array; none where it is not plain.
+    fn list(_: &mut Plain<'_>) -> Option<Self> {
+        None
+    }
+
     /// From an object, all of which must be taken.
     fn map<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
@@ -85,6 +91,35 @@ pub(super) trait Read: Sized {
 impl<'de, T: Read> Deserialize<'de> for Value<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor(PhantomData))
+    }
+}
+
+impl<T: Read> ReadPlain for Value<T> {
+    fn read_plain(plain: &mut Plain<'_>) -> Option<Self> {
+        Some(match plain.next()? {
+            b'"' => Self::text(plain.string()?),
+            b'-' | b'0'..=b'9' => match plain.number()? {
+                Number::Natural(value) => Self::natural(value),
+                Number::Negative(value) => T::int(value).into(),
+                Number::Double(value) => T::float(value).into(),
+            },
+            b'[' => Self::Is(T::list(plain)?),
+            b'n' => plain.pass(b"null").map(|()| Self::Absent)?,
+            b't' => plain.pass(b"true").map(|()| T::bool(true).into())?,
+            b'f' => plain.pass(b"false").map(|()| T::bool(false).into())?,
+            _ => return None,
+        })
+    }
+}
+
+impl<T: Read> Value<T> {
+    fn text(text: &str) -> Self {
+        if text.is_empty() { Self::Absent } else { T::text(text).into() }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is wanted")]
+    fn natural(value: u64) -> Self {
+        i64::try_from(value).map_or_else(|_| T::float(value as f64), T::int).into()
     }
 }
 
@@ -109,9 +144,8 @@ impl<'de, T: Read> Visitor<'de> for ValueVisitor<T> {
         Ok(T::int(value).into())
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is wanted")]
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(i64::try_from(value).map_or_else(|_| T::float(value as f64), T::int).into())
+        Ok(Value::natural(value))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
@@ -119,7 +153,7 @@ impl<'de, T: Read> Visitor<'de> for ValueVisitor<T> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(if text.is_empty() { Value::Absent } else { T::text(text).into() })
+        Ok(Value::text(text))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {

@@ -12,6 +12,8 @@ use serde::de::{
 };
 use smol_str::SmolStr;
 
+use super::levels::Levels;
+use super::plain::{Plain, ReadPlain};
 use super::value::{Field, Read, Snapshot, Something, Value, Written};
 use crate::model::market::{Change, Market, Side};
 use crate::model::subscription::Stream;
@@ -30,6 +32,20 @@ macro_rules! wire {
         impl Default for $name {
             fn default() -> Self {
                 Self { $( $field: Field { name: wire!(@first $($key)+), value: Value::Absent }, )+ }
+            }
+        }
+
+        impl ReadPlain for $name {
+            fn read_plain(plain: &mut Plain<'_>) -> Option<Self> {
+                let mut this = Self::default();
+                plain.object(|plain, key| {
+                    match key {
+                        $( $($key)|+ => this.$field.value = Value::read_plain(plain)?, )+
+                        _ => plain.skip()?,
+                    }
+                    Some(())
+                })?;
+                Some(this)
             }
         }
 
@@ -98,7 +114,7 @@ macro_rules! message {
 }
 
 /// A message on its own.
-pub(super) trait Message: Read + DeserializeOwned {
+pub(super) trait Message: Read + ReadPlain + DeserializeOwned {
     /// Takes out what it says of itself.
     fn head(&mut self) -> Head;
 }
@@ -140,7 +156,7 @@ message! {
 }
 
 wire! {
-    /// One ask and one bid of the same depth.
+    /// One ask and one bid of the same depth. See [`Levels`].
     Unit {
         ask_price: f64 = "ask_price" | "ap",
         ask_size: f64 = "ask_size" | "as",
@@ -221,65 +237,11 @@ wire! {
     }
 }
 
-/// The levels of an order book, best first, without the padding (price 0) of either side.
-#[derive(Debug, Default)]
-pub(super) struct Levels {
-    pub(super) ask_price: Vec<f64>,
-    pub(super) ask_size: Vec<f64>,
-    pub(super) bid_price: Vec<f64>,
-    pub(super) bid_size: Vec<f64>,
-}
-
-impl Read for Levels {
-    const WHAT: &'static str = "a list of levels with a price and a size for each side";
-
-    fn seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
-        let room = seq.size_hint().unwrap_or_default();
-        let with_room = || Vec::with_capacity(room);
-        let mut levels = Self {
-            ask_price: with_room(),
-            ask_size: with_room(),
-            bid_price: with_room(),
-            bid_size: with_room(),
-        };
-        let mut good = true;
-        while let Some(unit) = seq.next_element::<Value<Unit>>()? {
-            let Value::Is(unit) = unit else {
-                good = false;
-                continue;
-            };
-            good &=
-                side(&unit.ask_price, &unit.ask_size, &mut levels.ask_price, &mut levels.ask_size);
-            good &=
-                side(&unit.bid_price, &unit.bid_size, &mut levels.bid_price, &mut levels.bid_size);
-        }
-        Ok(good.then_some(levels))
-    }
-}
-
 impl Read for Unit {
     const WHAT: &'static str = "a level";
 
     fn map<'de, A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
         Self::deserialize(MapAccessDeserializer::new(map)).map(Some)
-    }
-}
-
-/// Adds one side of a level; false where it has no price or no size.
-fn side(
-    price: &Field<f64>,
-    size: &Field<f64>,
-    prices: &mut Vec<f64>,
-    sizes: &mut Vec<f64>,
-) -> bool {
-    match (&price.value, &size.value) {
-        (Value::Is(0.0), _) => true,
-        (Value::Is(price), Value::Is(size)) => {
-            prices.push(*price);
-            sizes.push(*size);
-            true
-        }
-        (Value::Is(_) | Value::Absent | Value::Odd, _) => false,
     }
 }
 

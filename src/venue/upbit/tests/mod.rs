@@ -4,6 +4,7 @@ mod captures;
 mod fixtures;
 mod hostile;
 mod numbers;
+mod plain;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -116,7 +116,7 @@ fn check(document: &str) {
 }
 
 /// Every spelling that was seen, and those hard to round.
-const SPELLINGS: &[&str] = &[
+pub(super) const SPELLINGS: &[&str] = &[
     "0",
     "-0",
     "0.0",
