@@ -137,6 +137,9 @@ pub fn content_hash(body: &Body) -> u64 {
     sink.finish()
 }
 
+/// Doubles that are fed to a hash at once: those of a side of most books.
+const CHUNK: usize = 30;
+
 /// Feeds cells to a hash, each behind a byte that says whether it is null.
 #[derive(Default)]
 pub struct HashSink(Xxh3);
@@ -193,8 +196,14 @@ impl CellSink for HashSink {
 
     fn floats(&mut self, value: &[f64]) {
         self.length(value.len());
-        for one in value {
-            self.0.update(&one.to_le_bytes());
+        // One update costs about as much for all of them as for each.
+        for chunk in value.chunks(CHUNK) {
+            let mut bytes = [0; CHUNK * size_of::<f64>()];
+            let (places, _) = bytes.as_chunks_mut();
+            for (place, one) in places.iter_mut().zip(chunk) {
+                *place = one.to_le_bytes();
+            }
+            self.0.update(bytes.get(..size_of_val(chunk)).unwrap_or_default());
         }
     }
 
@@ -256,5 +265,21 @@ mod tests {
         ];
         assert_eq!(hashes.iter().collect::<HashSet<_>>().len(), hashes.len());
         assert_eq!(book(&[1.0], &[2.0], None), hashes[0]);
+    }
+
+    #[test]
+    fn a_list_is_hashed_as_its_doubles_one_by_one() {
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1] {
+            let list: Vec<f64> =
+                std::iter::successors(Some(0.1), |one| Some(one * 1.1)).take(length).collect();
+            let mut sink = HashSink::default();
+            sink.floats(&list);
+            let mut plain = Xxh3::default();
+            plain.update(&length.to_le_bytes());
+            for one in &list {
+                plain.update(&one.to_le_bytes());
+            }
+            assert_eq!(sink.finish(), plain.digest(), "{length} doubles");
+        }
     }
 }
