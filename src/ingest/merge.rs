@@ -24,6 +24,7 @@ mod recent;
 #[cfg(test)]
 mod tests;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::time::Duration;
@@ -185,10 +186,10 @@ impl Lanes {
     }
 
     fn lane(&mut self, key: &LaneKey) -> Option<&mut Lane> {
-        if !self.lanes.contains_key(key) {
-            self.lanes.insert(key.clone(), Lane::of(key.stream, Carried::default())?);
+        match self.lanes.entry(key.clone()) {
+            Entry::Occupied(lane) => Some(lane.into_mut()),
+            Entry::Vacant(free) => Some(free.insert(Lane::of(key.stream, Carried::default())?)),
         }
-        self.lanes.get_mut(key)
     }
 
     fn touch(&mut self, key: &LaneKey) {
