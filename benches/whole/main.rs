@@ -6,6 +6,7 @@
 //! the websocket library alone, the numbers of the messages alone, zstd and the disk alone,
 //! Arrow to Parquet alone. Prints two tables in Markdown.
 //!
+//! `cargo bench --bench whole -- books` runs what has that in its name: `trades`, `books` or `mix`.
 //! `VERITAPE_BENCH_SHARE=10` sends a tenth of the messages. `VERITAPE_BENCH_UNDER` is a command that
 //! the recorder runs under, such as `valgrind --tool=callgrind`.
 
@@ -53,7 +54,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         return recorder::tell(&recorder::run(&task)?);
     }
     let share: u64 = std::env::var("VERITAPE_BENCH_SHARE").map_or(Ok(100), |text| text.parse())?;
-    let loads = tokio::runtime::Runtime::new()?.block_on(loads(share))?;
+    let mut loads = tokio::runtime::Runtime::new()?.block_on(loads(share))?;
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    loads.retain(|load| wanted.is_empty() || wanted.iter().any(|word| load.name.contains(word)));
     let mut out = io::stdout().lock();
     writeln!(
         out,

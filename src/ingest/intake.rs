@@ -3,11 +3,12 @@
 //!
 //! Nothing here asks for the time or touches a disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::HashMap;
 use smol_str::SmolStr;
 
 use super::buffers::Buffers;

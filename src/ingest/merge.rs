@@ -24,11 +24,12 @@ mod recent;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -108,18 +109,22 @@ pub struct Ripe {
 /// The lanes of everything that is recorded.
 #[derive(Debug, Default)]
 pub struct Lanes {
-    lanes: HashMap<LaneKey, Lane>,
-    touched: HashSet<LaneKey>,
+    lanes: HashMap<LaneKey, Kept>,
+}
+
+/// A lane, and whether it changed since it was last stored.
+#[derive(Debug)]
+struct Kept {
+    lane: Lane,
+    touched: bool,
 }
 
 impl Lanes {
     /// Offers a row to its lane.
     pub fn offer(&mut self, key: &LaneKey, row: Row) -> Merged {
-        let Some(lane) = self.lane(key) else { return Merged::New(row) };
+        let Some(Kept { lane, touched }) = self.lane(key) else { return Merged::New(row) };
         let merged = lane.offer(key.stream, row);
-        if !matches!(merged, Merged::Duplicate(_)) {
-            self.touch(key);
-        }
+        *touched |= !matches!(merged, Merged::Duplicate(_));
         merged
     }
 
@@ -127,12 +132,12 @@ impl Lanes {
     /// When `ending`, the unit being over is enough.
     pub fn ripe(&mut self, now: Timestamp, settle: Duration, ending: bool) -> Vec<Ripe> {
         let mut ripe = Vec::new();
-        for (key, lane) in &mut self.lanes {
+        for (key, Kept { lane, touched }) in &mut self.lanes {
             let (Stream::Candle(unit), Lane::Candles(candles)) = (key.stream, lane) else {
                 continue;
             };
             for (row, doubtful) in candles.ripe(unit, now, settle, ending) {
-                self.touched.insert(key.clone());
+                *touched = true;
                 ripe.push(Ripe { stream: key.stream, venue: key.venue.clone(), row, doubtful });
             }
         }
@@ -143,15 +148,17 @@ impl Lanes {
     /// The state of every lane that changed since the last call, to be stored with what was
     /// published.
     pub fn carry(&mut self) -> Vec<(LaneKey, Vec<u8>)> {
-        let mut touched: Vec<LaneKey> = self.touched.drain().collect();
-        touched.sort();
-        touched
-            .into_iter()
-            .filter_map(|key| {
-                let state = serde_json::to_vec(&self.lanes.get(&key)?.carried()).ok()?;
-                Some((key, state))
+        let mut carries: Vec<(LaneKey, Vec<u8>)> = self
+            .lanes
+            .iter_mut()
+            .filter_map(|(key, kept)| {
+                let changed = std::mem::take(&mut kept.touched);
+                let state = changed.then(|| serde_json::to_vec(&kept.lane.carried()).ok())??;
+                Some((key.clone(), state))
             })
-            .collect()
+            .collect();
+        carries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        carries
     }
 
     /// Takes up a lane's stored state.
@@ -162,7 +169,7 @@ impl Lanes {
     pub fn restore(&mut self, key: LaneKey, state: &[u8]) -> Result<(), serde_json::Error> {
         let carried: Carried = serde_json::from_slice(state)?;
         if let Some(lane) = Lane::of(key.stream, carried) {
-            self.lanes.insert(key, lane);
+            self.lanes.insert(key, Kept { lane, touched: false });
         }
         Ok(())
     }
@@ -170,7 +177,7 @@ impl Lanes {
     /// Whether a candle that a job brought may still change.
     #[must_use]
     pub fn holds(&self, job: i64) -> bool {
-        self.lanes.values().any(|lane| match lane {
+        self.lanes.values().any(|kept| match &kept.lane {
             Lane::Candles(candles) => candles.open.values().any(|(row, _)| row.head.session == job),
             Lane::Trades(_) | Lane::Contents(_) => false,
         })
@@ -179,22 +186,19 @@ impl Lanes {
     /// The frame that a candle came in which may still change; none where there is no such candle.
     #[must_use]
     pub fn open_since(&self, key: &LaneKey, ts_open: Timestamp) -> Option<i64> {
-        match self.lanes.get(key)? {
+        match &self.lanes.get(key)?.lane {
             Lane::Candles(candles) => Some(candles.open.get(&ts_open)?.0.head.frame),
             Lane::Trades(_) | Lane::Contents(_) => None,
         }
     }
 
-    fn lane(&mut self, key: &LaneKey) -> Option<&mut Lane> {
+    fn lane(&mut self, key: &LaneKey) -> Option<&mut Kept> {
         match self.lanes.entry(key.clone()) {
-            Entry::Occupied(lane) => Some(lane.into_mut()),
-            Entry::Vacant(free) => Some(free.insert(Lane::of(key.stream, Carried::default())?)),
-        }
-    }
-
-    fn touch(&mut self, key: &LaneKey) {
-        if !self.touched.contains(key) {
-            self.touched.insert(key.clone());
+            Entry::Occupied(kept) => Some(kept.into_mut()),
+            Entry::Vacant(free) => {
+                let lane = Lane::of(key.stream, Carried::default())?;
+                Some(free.insert(Kept { lane, touched: false }))
+            }
         }
     }
 }

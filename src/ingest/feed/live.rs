@@ -8,6 +8,7 @@
 //! What `Alive` tells is never taken back: once the rate of the data is known, only data proves
 //! anything, because a connection can answer pings and be dead.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -221,13 +222,15 @@ impl Run {
             "connected",
         );
         let retire = self.live.retire.clone();
+        // Made once: to make it for each frame costs more than reading one.
+        let mut retired = pin!(retire.cancelled());
         let mut check = tokio::time::interval(CHECK_EVERY);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let ending = tokio::select! {
                 // Data last: a venue that never pauses must not keep the rules from their turn.
                 biased;
-                () = retire.cancelled() => Some(self.retired()),
+                () = &mut retired => Some(self.retired()),
                 _ = check.tick() => self.check().await?,
                 incoming = self.session.next() => match incoming {
                     Incoming::Data { ts_recv, body } => self.message(ts_recv, body).await?,

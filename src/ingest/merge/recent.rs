@@ -1,8 +1,10 @@
 //! The keys that a lane remembers.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use super::{Carried, First};
 use crate::model::time::Timestamp;
@@ -17,7 +19,8 @@ const REMEMBERED: Duration = Duration::from_mins(2);
 /// The keys of late, and the last few however old.
 #[derive(Debug)]
 pub(super) struct Recent {
-    pub(super) order: VecDeque<u64>,
+    /// Oldest first, and when they first arrived.
+    pub(super) order: VecDeque<(u64, Timestamp)>,
     pub(super) keys: HashMap<u64, First>,
     limit: usize,
     doubtful_until: Option<Timestamp>,
@@ -29,7 +32,7 @@ impl Recent {
         let first = First { at: carried.seen_at.unwrap_or(Timestamp::MIN), ..First::UNKNOWN };
         Self {
             keys: carried.seen.iter().map(|key| (*key, first)).collect(),
-            order: carried.seen.into(),
+            order: carried.seen.into_iter().map(|key| (key, first.at)).collect(),
             limit,
             doubtful_until: carried.doubtful_until,
         }
@@ -41,9 +44,9 @@ impl Recent {
             Entry::Occupied(before) => return Some(*before.get()),
             Entry::Vacant(free) => free.insert(first),
         };
-        self.order.push_back(key);
+        self.order.push_back((key, first.at));
         while self.order.len() > self.limit || self.outlived(first.at) {
-            let Some(oldest) = self.order.pop_front() else { break };
+            let Some((oldest, _)) = self.order.pop_front() else { break };
             self.keys.remove(&oldest);
         }
         None
@@ -61,17 +64,15 @@ impl Recent {
 
     /// Whether the oldest key need not be remembered any more.
     fn outlived(&self, now: Timestamp) -> bool {
-        let oldest = self.order.front().and_then(|oldest| self.keys.get(oldest));
         self.order.len() > LATEST_KEYS
-            && oldest.is_some_and(|oldest| oldest.at.after(REMEMBERED) < now)
+            && self.order.front().is_some_and(|(_, at)| at.after(REMEMBERED) < now)
     }
 
     /// All of it: a connection that lags behind may tell any of it again after a kill.
     pub(super) fn carried(&self) -> Carried {
-        let last = self.order.back().and_then(|last| self.keys.get(last));
         Carried {
-            seen: self.order.iter().copied().collect(),
-            seen_at: last.map(|last| last.at),
+            seen: self.order.iter().map(|(key, _)| *key).collect(),
+            seen_at: self.order.back().map(|(_, at)| *at),
             doubtful_until: self.doubtful_until,
             ..Carried::default()
         }

@@ -28,6 +28,7 @@ mod tests;
 mod trouble;
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -58,6 +59,9 @@ use crate::store::journal::{Journal, Keep, Options as JournalOptions};
 /// Events that are taken from the queue at once.
 const BATCH: usize = 1_024;
 
+/// With fewer events in the queue the writer lets more come before it takes them.
+const GATHER_BELOW: u64 = 256;
+
 /// How often candles are looked through for those that are over, and progress is told.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -75,6 +79,9 @@ pub struct WriterOptions {
     pub settle: Duration,
     /// How long a frame may wait until it is durable.
     pub sync_interval: Duration,
+    /// How long the writer lets frames gather while few come: waking for each of them costs more
+    /// than all it does with one. At most a tenth of `sync_interval`, in which it is counted.
+    pub gather: Duration,
     /// How the journal is written.
     pub journal: JournalOptions,
     /// What becomes of journal files whose frames are published.
@@ -95,6 +102,7 @@ impl Default for WriterOptions {
             seal: SealRule { rotate: Duration::from_mins(1), buffer_bytes: 64 << 20 },
             settle: Duration::from_secs(5),
             sync_interval: Duration::from_millis(100),
+            gather: Duration::from_millis(10),
             journal: JournalOptions::default(),
             keep: Keep::Nothing,
             raw_days: None,
@@ -171,11 +179,16 @@ impl Writer {
     pub fn run(mut self, mut queue: Receiver) -> Result<Progress, WriterError> {
         let mut batch = Vec::with_capacity(BATCH);
         self.gauge = queue.gauge();
+        self.options.gather = self.options.gather.min(self.options.sync_interval / 10);
         while queue.recv_batch(&mut batch, BATCH) {
             for event in batch.drain(..) {
                 self.take(event)?;
             }
+            let somebody_waits = self.page_waits;
             self.catch_up()?;
+            if !somebody_waits && self.gauge.events() < GATHER_BELOW {
+                thread::sleep(self.options.gather);
+            }
         }
         self.end()
     }
@@ -281,7 +294,8 @@ impl Writer {
 
     /// Does what is due: syncs the journal, seals, or tells readers of the catalog what is new.
     fn catch_up(&mut self) -> Result<(), WriterError> {
-        let patience = self.options.sync_interval.mul_f32(0.75);
+        let WriterOptions { sync_interval, gather, .. } = self.options;
+        let patience = sync_interval.mul_f32(0.75).saturating_sub(gather);
         let due = self.unsynced_since.is_some_and(|since| self.now.since(since) >= patience);
         // Whoever asks for the pages of a job waits for each of them.
         if due || self.page_waits {

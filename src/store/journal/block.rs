@@ -20,8 +20,9 @@ const ORIGIN_BYTES: usize = 64;
 const NAME_BYTES_MAX: usize = u16::MAX as usize;
 /// The largest frame, and the fullest block that still takes one: together they fit in a body.
 pub(super) const FRAME_BYTES_MAX: usize = BODY_BYTES_MAX / 2 - 4;
-/// Zstandard's level: what one core keeps up with at many times the venue's rate.
-const ZSTD_LEVEL: i32 = 1;
+/// Bytes kept free before the frames, for the origins: they are known last, and stand first. More
+/// origins than fit there cost one copy of the frames.
+const ORIGINS_ROOM: usize = 512;
 
 /// Frames with consecutive sequences that wait for the disk.
 #[derive(Debug)]
@@ -33,12 +34,16 @@ pub(super) struct Block {
     /// The origin of the last frame: most frames share it, and a pointer is compared faster.
     last: Option<(Arc<Origin>, u32)>,
     table: Vec<u8>,
+    /// Bytes kept free in `entries`, before the frames.
+    room: usize,
     entries: Vec<u8>,
 }
 
 impl Block {
-    /// An empty block whose first frame will be `frame`.
-    pub(super) fn before(frame: &Frame) -> Self {
+    /// An empty block whose first frame will be `frame`; it takes up the memory of `spare`.
+    pub(super) fn before(frame: &Frame, mut spare: Vec<u8>) -> Self {
+        spare.clear();
+        spare.resize(ORIGINS_ROOM, 0);
         Self {
             first: frame.sequence,
             created: frame.ts_recv,
@@ -46,13 +51,19 @@ impl Block {
             origins: HashMap::new(),
             last: None,
             table: Vec::new(),
-            entries: Vec::new(),
+            room: ORIGINS_ROOM,
+            entries: spare,
         }
     }
 
     /// The sequence of its first frame.
     pub(super) const fn first(&self) -> u64 {
         self.first
+    }
+
+    /// How many frames it has.
+    pub(super) const fn frames(&self) -> u32 {
+        self.frames
     }
 
     /// When its first frame arrived.
@@ -67,7 +78,7 @@ impl Block {
 
     /// Bytes of its body so far, unpacked.
     pub(super) const fn bytes(&self) -> usize {
-        4 + self.table.len() + self.entries.len()
+        4 + self.table.len() + self.entries.len() - self.room
     }
 
     /// The most that `frame` adds to a body; none where it can be in no block.
@@ -105,35 +116,26 @@ impl Block {
         index
     }
 
-    /// The block as it stands in a file: header and packed body. A body that packing makes no
-    /// smaller stays as it is.
-    pub(super) fn seal(&self, salt: u64, compression: Compression) -> io::Result<Vec<u8>> {
-        let mut raw = Vec::with_capacity(self.bytes());
+    /// Its body, unpacked.
+    pub(super) fn body(&mut self) -> io::Result<&[u8]> {
         let origins = u32::try_from(self.origins.len()).map_err(io::Error::other)?;
-        raw.extend_from_slice(&origins.to_le_bytes());
-        raw.extend_from_slice(&self.table);
-        raw.extend_from_slice(&self.entries);
-        let packed = match compression {
-            Compression::Zstd => Some(zstd::bulk::compress(&raw, ZSTD_LEVEL)?),
-            Compression::Lz4 => Some(lz4_flex::block::compress(&raw)),
-            Compression::None => None,
-        };
-        let (compression, body) = match &packed {
-            Some(packed) if packed.len() < raw.len() => (compression, packed),
-            Some(_) | None => (Compression::None, &raw),
-        };
-        let header = BlockHeader {
-            compression,
-            stored: u32::try_from(body.len()).map_err(io::Error::other)?,
-            raw: u32::try_from(raw.len()).map_err(io::Error::other)?,
-            frames: self.frames,
-            first: self.first,
-            salt,
-            body_crc: crc32fast::hash(body),
-        };
-        let mut out = header.encode();
-        out.extend_from_slice(body);
-        Ok(out)
+        let before = 4 + self.table.len();
+        if before > self.room {
+            self.entries.splice(..0, vec![0; before - self.room]);
+            self.room = before;
+        }
+        let begin = self.room - before;
+        let place = self.entries.get_mut(begin..self.room);
+        if let Some((count, table)) = place.and_then(|place| place.split_at_mut_checked(4)) {
+            count.copy_from_slice(&origins.to_le_bytes());
+            table.copy_from_slice(&self.table);
+        }
+        Ok(self.entries.get(begin..).unwrap_or_default())
+    }
+
+    /// Its memory, for the next one.
+    pub(super) fn spare(self) -> Vec<u8> {
+        self.entries
     }
 }
 

