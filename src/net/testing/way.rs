@@ -126,6 +126,10 @@ impl Packer {
         if !self.way.packs() {
             return (0, body.to_vec());
         }
+        if body.is_empty() {
+            // Nothing to flush makes no block; this is the head of an empty one.
+            return (PACKED, vec![0]);
+        }
         let mut packed = Vec::with_capacity(body.len() + 1_024);
         self.deflate.compress_vec(body, &mut packed, flate2::FlushCompress::Sync).unwrap();
         assert!(packed.ends_with(&TAIL));

@@ -139,10 +139,15 @@ mod tests {
         assert_eq!(String::from_utf8(read).unwrap(), head, "{text:?} by {piece}");
         let left = match wire.pass() {
             Ok(mut wire) => {
-                let mut left = String::new();
-                let end = wire.read_to_string(&mut left).await.unwrap_err();
+                let mut left = Vec::new();
+                let end = loop {
+                    match wire.read(&mut buffer).await {
+                        Ok(count) => left.extend_from_slice(&buffer[..count]),
+                        Err(error) => break error,
+                    }
+                };
                 assert!(super::super::is_end(&end), "{end:?}");
-                Ok(left)
+                Ok(String::from_utf8(left).unwrap())
             }
             Err(error) => Err(error),
         };
