@@ -5,7 +5,8 @@
 //! microseconds of this thread's processor for a message, medians of some rounds in which all take
 //! their turn, and for each the share of the session that reads plain messages.
 //!
-//! Books and the mix are those of the simulated venue; real captures beside the package are read
+//! How well messages pack with the earlier ones in mind hangs on how many markets share the connection:
+//! the packer looks back over 32 KiB. Books and the mix are those of the simulated venue; real captures beside the package are read
 //! where they are there. `VERITAPE_BENCH_CASE=packed` has one case only, for callgrind.
 
 #[path = "../frames/mod.rs"]
@@ -188,11 +189,13 @@ fn median(spent: &mut [Duration]) -> Duration {
 /// Books of 30 levels, trades, the mix of all, and real messages where they are there.
 fn loads(runtime: &tokio::runtime::Runtime) -> Result<Vec<Load>, Box<dyn Error>> {
     let mut loads = Vec::new();
-    for (name, streams) in [
-        ("books of 30 levels", &["orderbook"][..]),
-        ("trades", &["trade"]),
-        ("the mix", &["trade", "orderbook", "ticker"]),
-    ] {
+    let books = runtime.block_on(Pool::simulated(&["orderbook"], "DEFAULT", POOL))?;
+    loads.push(Load { name: "books of 500 markets", messages: written(&books, MESSAGES) });
+    let few = of_few(&books);
+    loads.push(Load { name: "books of 5 markets", messages: written(&few, MESSAGES) });
+    for (name, streams) in
+        [("trades", &["trade"][..]), ("the mix", &["trade", "orderbook", "ticker"])]
+    {
         let pool = runtime.block_on(Pool::simulated(streams, "DEFAULT", POOL))?;
         loads.push(Load { name, messages: written(&pool, MESSAGES) });
     }
@@ -200,6 +203,27 @@ fn loads(runtime: &tokio::runtime::Runtime) -> Result<Vec<Load>, Box<dyn Error>>
         loads.push(Load { name: "a real capture of 2021, again and again", messages });
     }
     Ok(loads)
+}
+
+/// The messages of the first markets: so few that the packer's window holds the last of each.
+fn of_few(pool: &Pool) -> Pool {
+    const FEW: usize = 5;
+    const WINDOW_BYTES: usize = 32 << 10;
+    let code = |template: &frames::Template| {
+        let mut body = Vec::new();
+        template.write(&mut body, 0, 0);
+        let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+        message.get("code").and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let mut codes: Vec<String> = pool.templates.iter().map(code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes.truncate(FEW);
+    let ours = |template: &&frames::Template| codes.contains(&code(template));
+    let templates: Vec<_> = pool.templates.iter().filter(ours).cloned().collect();
+    let longest = templates.iter().map(frames::Template::len).max().unwrap_or_default();
+    assert!(longest * FEW < WINDOW_BYTES, "messages of {longest} bytes do not fit the window");
+    Pool { templates }
 }
 
 /// So many messages, no two alike.

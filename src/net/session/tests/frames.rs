@@ -1,6 +1,7 @@
 //! Frames that are made by hand, as servers may send them and as they must not.
 
 use futures::FutureExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 
@@ -88,6 +89,30 @@ async fn control_frames_come_between_the_parts_of_a_message() {
             }
             // Who answers late need not answer each ping, but the last.
             assert!(answers.contains(&Message::Pong("you".into())), "{way:?}: {answers:?}");
+        }
+    }
+}
+
+/// Whoever closes says so once, whatever the answer.
+#[tokio::test(start_paused = true)]
+async fn a_close_is_said_once() {
+    const MASKED_CLOSE_BYTES: usize = 8;
+    for way in Way::ALL {
+        for answer in [frame(CLOSE, &[0x03, 0xe8]), frame(CLOSE, b""), Vec::new()] {
+            let (session, peer) = pair(way, NEVER).await;
+            let mut wire = peer.0.into_inner();
+            let far = async {
+                let mut said = vec![0; MASKED_CLOSE_BYTES];
+                wire.read_exact(&mut said).await.unwrap();
+                wire.write_all(&answer).await.unwrap();
+                // The end of what we write; ours is read until the other side has left too.
+                wire.shutdown().await.unwrap();
+                wire.read_to_end(&mut said).await.unwrap();
+                said
+            };
+            let ((), said) = tokio::join!(session.close(), far);
+            assert_eq!(said.len(), MASKED_CLOSE_BYTES, "{way:?}, {answer:?}: {said:?}");
+            assert_eq!(said[0], CLOSE, "{way:?}");
         }
     }
 }
