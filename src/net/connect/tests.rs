@@ -112,7 +112,8 @@ async fn what_comes_with_the_welcome_is_not_lost() {
         let mut session = way.of(internet()).open(&opening(url, &[])).await.unwrap();
         let _wire = server.await.unwrap();
         for expected in ["one\r\n\r\n", "two"] {
-            let Incoming::Data { body, .. } = session.next().await else { panic!("{way:?}") };
+            let next = tokio::time::timeout(OPEN_TIMEOUT, session.next()).await;
+            let Ok(Incoming::Data { body, .. }) = next else { panic!("{way:?}: {next:?}") };
             assert_eq!(body, expected, "{way:?}");
         }
     }

@@ -91,6 +91,11 @@ async fn check_closing(way: Way) {
     let (told, ()) = tokio::join!(peer.0.next(), session.close());
     assert!(matches!(told, Some(Ok(Message::Close(Some(_))))), "{way:?}: {told:?}");
 
+    // Whoever only leaves says so too.
+    let (session, mut peer) = pair(way, NEVER).await;
+    let (told, ()) = tokio::join!(peer.0.next(), session.leave());
+    assert!(matches!(told, Some(Ok(Message::Close(_)))), "{way:?}: {told:?}");
+
     let (session, _mute) = pair(way, NEVER).await;
     let before = tokio::time::Instant::now();
     session.close().await;
