@@ -16,7 +16,9 @@ use smol_str::SmolStr;
 
 use super::config::{Config, RawKeep};
 use super::output::{self, Align};
-use super::record::{Network, check_addresses, find_venue, network, new_queue, selection};
+use super::record::{
+    Network, check_addresses, check_deflate, find_venue, network, new_queue, selection,
+};
 use super::{Failure, Outcome};
 use crate::ingest::listing::{Listing, first_list};
 use crate::ingest::plan::{Listed, Selection, spread};
@@ -96,6 +98,7 @@ struct Ground {
 pub(super) async fn run(config: &Config, as_json: bool) -> Result<Outcome, Failure> {
     let venue = find_venue(&config.venue)?;
     check_addresses(config)?;
+    check_deflate(config)?;
     let asked = selection(config, venue)?;
     let folder = existing(&config.data)?;
     access(&folder, Access::WRITE_OK | Access::EXEC_OK)

@@ -10,9 +10,10 @@ use super::config::Config;
 use crate::model::spelling::hint;
 use crate::net::budget::{Budget, Rates};
 use crate::net::clock::Clock;
-use crate::net::connect;
+use crate::net::connect::{self, Connector};
 use crate::net::http::{self, Http};
 use crate::net::tls;
+use crate::net::wire::Internet;
 use crate::venue::{self, VENUES, Venue};
 
 /// What everything that talks to a venue shares.
@@ -52,6 +53,27 @@ pub(super) fn check_addresses(config: &Config) -> Result<(), Failure> {
         http::host_of(url).map_err(|error| Failure::Usage(error.into()))?;
     }
     Ok(())
+}
+
+/// Refuses a setting that this build cannot follow.
+pub(super) fn check_deflate(config: &Config) -> Result<(), Failure> {
+    if config.deflate {
+        connect::deflate_is_built().map_err(|error| Failure::Usage(error.into()))?;
+    }
+    Ok(())
+}
+
+/// What opens the venue's websockets.
+pub(super) fn connector(
+    config: &Config,
+    tls: &Arc<ClientConfig>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Connector, Failure> {
+    let plain = Connector::new(Arc::new(Internet), Arc::clone(tls), Arc::clone(clock));
+    if !config.deflate {
+        return Ok(plain);
+    }
+    plain.with_deflate().map_err(|error| Failure::Usage(error.into()))
 }
 
 /// Whether a URL has something before the `@` of its host.

@@ -20,7 +20,8 @@ use super::config::{Config, ConfigError, RawKeep, Secret};
 use super::config_notify::{self, NotifyArgs};
 use super::config_retain;
 use super::http::HttpArgs;
-pub(super) use super::network::{Network, check_addresses, find_venue, network};
+use super::network::connector;
+pub(super) use super::network::{Network, check_addresses, check_deflate, find_venue, network};
 use super::reload::Origin;
 use super::service::{self, Service};
 use super::signals::{Hangups, Signals};
@@ -38,8 +39,6 @@ use crate::ingest::supervisor::{self, Setup, SupervisorError, Wish};
 use crate::ingest::writer::{Writer, WriterError, WriterOptions};
 use crate::maintain::caretaker::{Care, Caretaker};
 use crate::net::clock::{Clock, SystemClock};
-use crate::net::connect::Connector;
-use crate::net::wire::Internet;
 use crate::serve::Sources;
 use crate::store::fs::RealFs;
 use crate::store::journal::{Keep, Options as JournalOptions};
@@ -68,6 +67,9 @@ pub(super) struct RecordArgs {
     /// Leave gaps open: ask the REST server for nothing but the list of markets.
     #[arg(long)]
     pub(super) no_repair: bool,
+    /// Ask the venue to compress what it sends.
+    #[arg(long)]
+    pub(super) deflate: bool,
     /// Say what would be recorded, what it takes and whether there is room; record nothing.
     #[arg(long)]
     pub(super) check: bool,
@@ -89,6 +91,7 @@ impl RecordArgs {
         }
         config.lines = self.lines.unwrap_or(config.lines);
         config.repair &= !self.no_repair;
+        config.deflate |= self.deflate;
         self.http.over(config);
         self.notify.over(config);
         config.check(&|_| "the command line".to_owned())
@@ -140,6 +143,7 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 pub(super) fn check(config: &Config) -> Result<(), Failure> {
     let venue = find_venue(&config.venue)?;
     check_addresses(config)?;
+    check_deflate(config)?;
     if config.markets.is_empty() {
         return Ok(());
     }
@@ -150,6 +154,7 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
 fn wanted(config: &Config) -> Result<(&'static dyn Venue, Selection), Failure> {
     let venue = find_venue(&config.venue)?;
     check_addresses(config)?;
+    check_deflate(config)?;
     Ok((venue, selection(config, venue)?))
 }
 
@@ -286,7 +291,7 @@ fn setup(
         list_patience: supervisor::LIST_PATIENCE,
         numbers: Arc::new(Numbers::starting_at(writer.next_session())),
         fallback: writer.listed(venue.name()),
-        connector: Connector::new(Arc::new(Internet), Arc::clone(&tls), Arc::clone(clock)),
+        connector: connector(config, &tls, clock)?,
         http,
         clock: Arc::clone(clock),
         budget,

@@ -8,27 +8,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::SinkExt as _;
 use rustls::ClientConfig;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::handshake::client::Request as Handshake;
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, header};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{Connector as TlsConnector, MaybeTlsStream, WebSocketStream};
 
 use super::clock::Clock;
+use super::http;
 use super::session::Session;
+#[cfg(feature = "deflate")]
+use super::transport::yawc::Offer;
+use super::transport::{Call, Outgoing, Transport, put, tungstenite};
 use super::wire::{Dial, Dialled, Steady};
-use super::{http, tls};
 use crate::venue::Opening;
 
 /// How long opening may take, from the name to the last message sent.
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest message that is read.
+/// The largest message that is read; of a compressed one, what it holds.
 pub const MESSAGE_LIMIT: usize = 16 * 1024 * 1024;
-
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<Steady>>;
 
 /// Opens websockets.
 #[derive(Debug, Clone)]
@@ -36,13 +31,36 @@ pub struct Connector {
     dial: Arc<dyn Dial>,
     tls: Arc<ClientConfig>,
     clock: Arc<dyn Clock>,
+    #[cfg(feature = "deflate")]
+    offer: Option<Offer>,
 }
 
 impl Connector {
     /// One that reaches hosts by `dial`.
     #[must_use]
     pub fn new(dial: Arc<dyn Dial>, tls: Arc<ClientConfig>, clock: Arc<dyn Clock>) -> Self {
-        Self { dial, tls, clock }
+        Self {
+            dial,
+            tls,
+            clock,
+            #[cfg(feature = "deflate")]
+            offer: None,
+        }
+    }
+
+    /// The same, which asks the other side to compress its messages. One that does not goes on
+    /// without, and the log says so once.
+    ///
+    /// # Errors
+    ///
+    /// When this build cannot unpack them.
+    pub fn with_deflate(self) -> Result<Self, NoDeflate> {
+        deflate_is_built()?;
+        Ok(Self {
+            #[cfg(feature = "deflate")]
+            offer: Some(Offer::default()),
+            ..self
+        })
     }
 
     /// The TLS configuration that its websockets have.
@@ -74,27 +92,46 @@ impl Connector {
     async fn open_now(&self, opening: &Opening) -> Result<Session, ConnectError> {
         let target = Target::parse(&opening.url)?;
         let Dialled { wire, peer } = self.dial.dial(&target.host, target.port).await?;
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MESSAGE_LIMIT))
-            .max_frame_size(Some(MESSAGE_LIMIT));
-        let (mut socket, _response) = tokio_tungstenite::client_async_tls_with_config(
-            target.handshake,
-            Steady::new(wire),
-            Some(config),
-            Some(TlsConnector::Rustls(Arc::clone(&self.tls))),
-        )
-        .await
-        .map_err(|error| ConnectError::from_handshake(&opening.url, target.secure, error))?;
+        let Target { host, secure, request, .. } = target;
+        let call = Call { url: &opening.url, host, secure, request, tls: &self.tls };
+        let mut socket = self.shake_hands(call, Steady::new(wire)).await?;
         let opened_at = self.clock.now();
         for message in &opening.messages {
-            let message = Message::text(message.clone());
-            socket.send(message).await.map_err(|error| {
-                ConnectError::from_handshake(&opening.url, target.secure, error)
+            let sent = put(socket.as_mut(), Outgoing::Text(message.clone())).await;
+            sent.map_err(|why| ConnectError::Handshake {
+                url: opening.url.clone(),
+                detail: why.to_string(),
             })?;
         }
         Ok(Session::new(socket, peer, Arc::clone(&self.clock), opening.ping_every, opened_at))
     }
+
+    async fn shake_hands(
+        &self,
+        call: Call<'_>,
+        wire: Steady,
+    ) -> Result<Box<dyn Transport>, ConnectError> {
+        #[cfg(feature = "deflate")]
+        if let Some(offer) = &self.offer {
+            return offer.open(call, wire).await;
+        }
+        tungstenite::open(call, wire).await
+    }
 }
+
+/// Whether this build can unpack what the other side compressed.
+///
+/// # Errors
+///
+/// When it cannot; says what to do.
+pub const fn deflate_is_built() -> Result<(), NoDeflate> {
+    if cfg!(feature = "deflate") { Ok(()) } else { Err(NoDeflate) }
+}
+
+/// This build cannot unpack compressed messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this build has no deflate; make one by: cargo build --release --features deflate")]
+pub struct NoDeflate;
 
 /// The host that a websocket URL names.
 ///
@@ -188,31 +225,6 @@ pub enum ConnectError {
     },
 }
 
-impl ConnectError {
-    fn from_handshake(url: &str, secure: bool, error: WsError) -> Self {
-        let url = url.to_owned();
-        if let Some((detail, hint)) = tls::explain(&error) {
-            return Self::Tls { url, detail, hint };
-        }
-        if let WsError::Http(response) = error {
-            let told = retry_after(response.headers());
-            let status = response.status().as_u16();
-            let body = response.body().as_deref().unwrap_or_default();
-            return match status {
-                429 => Self::TooMany { url, told },
-                418 => Self::Blocked { url, told },
-                _ => Self::Status { url, status, start: http::start_of(body) },
-            };
-        }
-        let detail = error.to_string();
-        if secure && matches!(error, WsError::Io(_)) {
-            let hint = "the connection broke; something between may not let TLS through";
-            return Self::Tls { url, detail, hint };
-        }
-        Self::Handshake { url, detail }
-    }
-}
-
 /// The time that a `Retry-After` header tells, where it tells seconds.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
@@ -223,27 +235,27 @@ struct Target {
     host: String,
     port: u16,
     secure: bool,
-    handshake: Handshake,
+    request: tungstenite::Request,
 }
 
 impl Target {
     fn parse(url: &str) -> Result<Self, ConnectError> {
         let bad = |reason: &str| ConnectError::BadUrl { url: url.into(), reason: reason.into() };
-        let mut handshake = url.into_client_request().map_err(|error| bad(&error.to_string()))?;
-        let (secure, usual_port) = match handshake.uri().scheme_str() {
+        let mut request = tungstenite::request(url).map_err(|reason| bad(&reason))?;
+        let (secure, usual_port) = match request.uri().scheme_str() {
             Some("wss") => (true, 443),
             Some("ws") => (false, 80),
             Some(_) | None => return Err(bad("the scheme must be ws or wss")),
         };
-        let host = handshake.uri().host().unwrap_or_default();
+        let host = request.uri().host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return Err(bad("it names no host"));
         }
-        let port = handshake.uri().port_u16().unwrap_or(usual_port);
+        let port = request.uri().port_u16().unwrap_or(usual_port);
         let agent = HeaderValue::from_static(http::USER_AGENT);
-        handshake.headers_mut().insert(header::USER_AGENT, agent);
-        Ok(Self { host, port, secure, handshake })
+        request.headers_mut().insert(header::USER_AGENT, agent);
+        Ok(Self { host, port, secure, request })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod http;
 pub mod session;
 pub mod tls;
+mod transport;
 pub mod wire;
 
 #[cfg(test)]

@@ -1,26 +1,25 @@
 //! One open websocket.
 //!
 //! Invariants: whatever the other side sends becomes one [`Incoming`], never a panic; text and
-//! binary are alike; a message is stamped with our clock the moment it is read, before anything
-//! looks at it; [`Session::next`] may be dropped at any point without losing a message; pings go
-//! out on time however much comes in; a close frame is answered before the connection goes.
+//! binary are alike; a message is stamped with our clock the moment it is read (and unpacked, where
+//! the other side compresses), before anything looks at it; [`Session::next`] may be dropped at any
+//! point without losing a message; pings go out on time however much comes in; a close frame is
+//! answered before the connection goes. Which library speaks the protocol is for `net::transport`.
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{FutureExt as _, SinkExt, StreamExt as _};
+use futures::FutureExt as _;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::clock::Clock;
-use super::connect::Socket;
+use super::connect::MESSAGE_LIMIT;
+use super::transport::{Message, Outgoing, Transport, put};
 use crate::model::time::Timestamp;
 
 /// How long the other side may take to answer our close.
@@ -73,6 +72,13 @@ pub enum Why {
     Protocol(String),
 }
 
+impl Why {
+    /// A message beyond [`MESSAGE_LIMIT`].
+    pub(super) fn too_long() -> Self {
+        Self::Protocol(format!("a message is longer than {} MiB", MESSAGE_LIMIT >> 20))
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -93,7 +99,7 @@ impl fmt::Display for Why {
 /// An open websocket. Made by [`super::connect::Connector::open`].
 #[derive(Debug)]
 pub struct Session {
-    socket: Socket,
+    socket: Box<dyn Transport>,
     peer: Option<IpAddr>,
     clock: Arc<dyn Clock>,
     ping_every: Duration,
@@ -103,7 +109,7 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(
-        socket: Socket,
+        socket: Box<dyn Transport>,
         peer: Option<IpAddr>,
         clock: Arc<dyn Clock>,
         ping_every: Duration,
@@ -134,22 +140,20 @@ impl Session {
                 // The timer first: a venue that never pauses must not keep it from its turn.
                 biased;
                 () = tokio::time::sleep_until(self.ping_at) => {
-                    if let Err(error) = self.ping().await {
-                        return Incoming::Closed { at: self.clock.now(), why: why(error) };
+                    if let Err(why) = self.ping().await {
+                        return Incoming::Closed { at: self.clock.now(), why };
                     }
                 }
-                message = self.socket.next() => {
+                message = poll_fn(|context| self.socket.poll_next(context)) => {
                     let at = self.clock.now();
-                    if let Some(Ok(Message::Close(_))) = message {
-                        self.answer_close();
-                    }
                     return match message {
-                        Some(Ok(message)) => match incoming(at, message) {
-                            Some(incoming) => incoming,
-                            None => continue,
-                        },
-                        Some(Err(error)) => Incoming::Closed { at, why: why(error) },
-                        None => Incoming::Closed { at, why: Why::Dropped },
+                        Ok(Message::Data(body)) => Incoming::Data { ts_recv: at, body },
+                        Ok(Message::Proof) => Incoming::Proof { at },
+                        Ok(Message::Close { code, reason }) => {
+                            self.answer_close();
+                            Incoming::Closed { at, why: Why::Close { code, reason } }
+                        }
+                        Err(why) => Incoming::Closed { at, why },
                     };
                 }
             }
@@ -161,8 +165,8 @@ impl Session {
     pub async fn only_ping(&mut self) -> Infallible {
         loop {
             tokio::time::sleep_until(self.ping_at).await;
-            if let Err(error) = self.ping().await {
-                tracing::debug!(%error, "a ping was not sent");
+            if let Err(why) = self.ping().await {
+                tracing::debug!(%why, "a ping was not sent");
             }
         }
     }
@@ -173,23 +177,25 @@ impl Session {
     ///
     /// When the connection is over; says how it ended.
     pub async fn send(&mut self, text: String) -> Result<(), Why> {
-        self.socket.send(Message::text(text)).await.map_err(why)
+        put(self.socket.as_mut(), Outgoing::Text(text)).await
     }
 
     /// Closes it, and waits for the other side to agree, at most [`CLOSE_TIMEOUT`]. What still
     /// comes in that time is not read as data.
     pub async fn close(mut self) {
-        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        let agreed = async {
-            self.socket.close(Some(frame)).await?;
-            while let Some(message) = self.socket.next().await {
-                message?;
+        let ended = async {
+            if let Err(why) = put(self.socket.as_mut(), Outgoing::Close).await {
+                return why;
             }
-            Ok::<(), WsError>(())
+            loop {
+                if let Err(why) = poll_fn(|context| self.socket.poll_next(context)).await {
+                    return why;
+                }
+            }
         };
-        match tokio::time::timeout(CLOSE_TIMEOUT, agreed).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the connection ended while it was closed"),
+        match tokio::time::timeout(CLOSE_TIMEOUT, ended).await {
+            Ok(Why::Dropped) => {}
+            Ok(why) => tracing::debug!(%why, "the connection ended while it was closed"),
             Err(_) => tracing::debug!("the venue did not answer our close in time"),
         }
     }
@@ -197,23 +203,25 @@ impl Session {
     /// Leaves once our close frame, or our answer to the other side's, has gone out; waits for
     /// nothing else, and for that at most [`LEAVE_TIMEOUT`].
     pub async fn leave(mut self) {
-        match tokio::time::timeout(LEAVE_TIMEOUT, SinkExt::close(&mut self.socket)).await {
+        let left = poll_fn(|context| self.socket.poll_close(context));
+        match tokio::time::timeout(LEAVE_TIMEOUT, left).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the connection ended before it was closed"),
+            Ok(Err(why)) => tracing::debug!(%why, "the connection ended before it was closed"),
             Err(_) => tracing::debug!("the connection takes no more bytes"),
         }
     }
 
-    async fn ping(&mut self) -> Result<(), WsError> {
+    async fn ping(&mut self) -> Result<(), Why> {
         self.plan_ping();
-        self.socket.send(Message::Ping(Bytes::new())).await
+        put(self.socket.as_mut(), Outgoing::Ping).await
     }
 
     /// Lets our answer to a close frame go, if it goes at once; else [`Session::leave`] waits for
     /// it. Venues may take a connection that ends without it for one that broke.
     fn answer_close(&mut self) {
-        if let Some(Err(error)) = self.socket.flush().now_or_never() {
-            tracing::debug!(%error, "the venue's close was not answered");
+        let flushed = poll_fn(|context| self.socket.poll_flush(context)).now_or_never();
+        if let Some(Err(why)) = flushed {
+            tracing::debug!(%why, "the venue's close was not answered");
         }
     }
 
@@ -221,41 +229,6 @@ impl Session {
     fn plan_ping(&mut self) {
         let every = self.ping_every.max(PING_FLOOR);
         self.ping_at = Instant::now() + every.mul_f64(0.9 + 0.1 * rand::random::<f64>());
-    }
-}
-
-/// None for what has no meaning to us.
-fn incoming(at: Timestamp, message: Message) -> Option<Incoming> {
-    Some(match message {
-        Message::Text(text) => Incoming::Data { ts_recv: at, body: text.into() },
-        Message::Binary(body) => Incoming::Data { ts_recv: at, body },
-        Message::Ping(_) | Message::Pong(_) => Incoming::Proof { at },
-        Message::Close(frame) => {
-            let (code, reason) = frame.map_or((None, String::new()), |frame| {
-                (Some(frame.code.into()), frame.reason.to_string())
-            });
-            Incoming::Closed { at, why: Why::Close { code, reason } }
-        }
-        // Raw frames are handed out to writers only.
-        Message::Frame(_) => return None,
-    })
-}
-
-fn why(error: WsError) -> Why {
-    match error {
-        WsError::ConnectionClosed
-        | WsError::AlreadyClosed
-        | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Why::Dropped,
-        WsError::Io(error) => Why::Broken(error.to_string()),
-        WsError::Tls(error) => Why::Broken(error.to_string()),
-        WsError::Capacity(_)
-        | WsError::Protocol(_)
-        | WsError::WriteBufferFull(_)
-        | WsError::Utf8(_)
-        | WsError::AttackAttempt
-        | WsError::Url(_)
-        | WsError::Http(_)
-        | WsError::HttpFormat(_) => Why::Protocol(error.to_string()),
     }
 }
 

@@ -15,11 +15,14 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
+pub(crate) use self::way::{Packer, Way, frame};
 use super::clock::{Clock, TokioClock};
 use super::connect::Connector;
 use super::tls;
 use super::wire::{Dial, DialResult, Dialled, Wire};
 use crate::model::time::Timestamp;
+
+mod way;
 
 /// What a test's clock shows at its start.
 pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -129,8 +132,13 @@ impl Server {
 
     /// The next connection, open.
     pub(crate) async fn accept(&self) -> Peer {
+        self.accept_as(Way::Plain).await
+    }
+
+    /// The next connection, open, of a side that answers as `way` says.
+    pub(crate) async fn accept_as(&self, way: Way) -> Peer {
         let (_, mut wire) = self.dialled().await;
-        shake_hands(&mut wire).await;
+        shake_hands(&mut wire, way.answer()).await;
         Peer(WebSocketStream::from_raw_socket(wire, Role::Server, None).await)
     }
 
@@ -155,25 +163,36 @@ pub(crate) async fn read_head(wire: &mut (impl tokio::io::AsyncRead + Unpin)) ->
     String::from_utf8(head).unwrap()
 }
 
-/// Answers a websocket handshake; says what was asked.
-pub(crate) async fn shake_hands(wire: &mut impl Wire) -> String {
+/// Answers a websocket handshake, with `more` header lines; says what was asked.
+pub(crate) async fn shake_hands(wire: &mut impl Wire, more: &str) -> String {
     let head = read_head(wire).await;
+    wire.write_all(welcome(&head, more).as_bytes()).await.unwrap();
+    head
+}
+
+/// The answer to a request for a websocket.
+pub(crate) fn welcome(head: &str, more: &str) -> String {
     let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: "));
     let key =
         key.or_else(|| head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")));
     let accept = derive_accept_key(key.unwrap().as_bytes());
-    let answer = format!(
+    format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
-    wire.write_all(answer.as_bytes()).await.unwrap();
-    head
+         Sec-WebSocket-Accept: {accept}\r\n{more}\r\n"
+    )
 }
 
 /// The venue's end of one websocket.
 pub(crate) struct Peer(pub(crate) WebSocketStream<DuplexStream>);
 
 impl Peer {
+    /// Sends these bytes, whatever they are.
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        if self.0.get_mut().write_all(bytes).await.is_err() {
+            // The other side has read enough.
+        }
+    }
+
     /// Sends a binary message, as venues do; the other side may be gone.
     pub(crate) async fn send(&mut self, body: &str) {
         let message = Message::Binary(Bytes::copy_from_slice(body.as_bytes()));

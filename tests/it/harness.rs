@@ -306,9 +306,14 @@ impl Python {
 
     /// Runs a script of the package and gives what it printed.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, script: &str, arguments: &[S]) -> String {
+        self.start(script, arguments).wait(Duration::from_mins(2)).success()
+    }
+
+    /// Starts a script of the package.
+    pub(crate) fn start<S: AsRef<OsStr>>(&self, script: &str, arguments: &[S]) -> Process {
         let mut command = Command::new(&self.0);
         command.arg("-B").arg(root().join(script)).args(arguments);
-        Process::start(command).wait(Duration::from_mins(2)).success()
+        Process::start(command)
     }
 
     /// Every row of a stream of a data folder, in the order of the files and the rows in them:

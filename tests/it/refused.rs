@@ -71,6 +71,16 @@ fn what_is_wrong_is_named_with_its_neighbour() {
     }
 }
 
+/// Compressed messages take another build, and that is said before anything is done.
+#[cfg(not(feature = "deflate"))]
+#[test]
+fn a_build_that_cannot_unpack_says_so() {
+    let said = ["this build has no deflate", "cargo build --release --features deflate"];
+    let sim = Sim::start(&["--markets", "3"]);
+    check(&sim, &["--markets", "all", "--deflate"], 2, &said);
+    check(&sim, &["--markets", "all", "--deflate", "--check"], 2, &said);
+}
+
 #[test]
 fn addresses_that_cannot_be_are_refused_at_once() {
     let data = tempdir().unwrap();

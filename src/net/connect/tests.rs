@@ -1,10 +1,14 @@
+use futures::SinkExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
 use crate::net::clock::SystemClock;
 use crate::net::session::{Incoming, Why};
-use crate::net::testing;
+use crate::net::testing::{self, Way};
+use crate::net::tls;
 use crate::net::wire::Internet;
 
 fn opening(url: String, messages: &[&str]) -> Opening {
@@ -36,11 +40,17 @@ async fn answering(bytes: &'static [u8]) -> u16 {
 
 #[tokio::test]
 async fn the_handshake_has_no_origin_and_messages_follow_in_order() {
+    for way in Way::ALL {
+        check_handshake(way).await;
+    }
+}
+
+async fn check_handshake(way: Way) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/websocket/v1?a=b", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
         let (mut wire, _) = listener.accept().await.unwrap();
-        let head = testing::shake_hands(&mut wire).await;
+        let head = testing::shake_hands(&mut wire, way.answer()).await;
         let role = tokio_tungstenite::tungstenite::protocol::Role::Server;
         let mut socket = WebSocketStream::from_raw_socket(wire, role, None).await;
         let mut seen = Vec::new();
@@ -58,7 +68,7 @@ async fn the_handshake_has_no_origin_and_messages_follow_in_order() {
         socket.close(None).await.unwrap();
         (head, seen)
     });
-    let mut session = internet().open(&opening(url, &["one", "two"])).await.unwrap();
+    let mut session = way.of(internet()).open(&opening(url, &["one", "two"])).await.unwrap();
     let mut bodies = Vec::new();
     let why = loop {
         match session.next().await {
@@ -78,10 +88,69 @@ async fn the_handshake_has_no_origin_and_messages_follow_in_order() {
     assert!(head.starts_with("get /websocket/v1?a=b http/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nuser-agent: veritape/"), "{head}");
     assert!(!head.contains("origin"), "{head}");
+    let offer = "\r\nsec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n";
+    assert_eq!(head.contains(offer), way != Way::Plain, "{way:?}: {head}");
+}
+
+/// A server may speak as soon as it has welcomed: the same packet can bring both.
+#[tokio::test]
+async fn what_comes_with_the_welcome_is_not_lost() {
+    for way in Way::ALL {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut wire, _) = listener.accept().await.unwrap();
+            let head = testing::read_head(&mut wire).await;
+            let mut bytes = testing::welcome(&head, way.answer()).into_bytes();
+            let mut packer = testing::Packer::new(way);
+            for body in ["one\r\n\r\n", "two"] {
+                bytes.extend(packer.whole(2, body.as_bytes()));
+            }
+            wire.write_all(&bytes).await.unwrap();
+            wire
+        });
+        let mut session = way.of(internet()).open(&opening(url, &[])).await.unwrap();
+        let _wire = server.await.unwrap();
+        for expected in ["one\r\n\r\n", "two"] {
+            let next = tokio::time::timeout(OPEN_TIMEOUT, session.next()).await;
+            let Ok(Incoming::Data { body, .. }) = next else { panic!("{way:?}: {next:?}") };
+            assert_eq!(body, expected, "{way:?}");
+        }
+    }
+}
+
+#[cfg(feature = "deflate")]
+#[tokio::test(start_paused = true)]
+async fn an_extension_that_was_not_offered_ends_the_handshake() {
+    let (connector, server) = testing::network(&testing::clock());
+    let connector = connector.with_deflate().unwrap();
+    let opening = opening("ws://venue/".into(), &[]);
+    let wants = async {
+        let (_, mut wire) = server.dialled().await;
+        let more = "Sec-WebSocket-Extensions: permessage-deflate; level=9\r\n";
+        testing::shake_hands(&mut wire, more).await;
+        wire
+    };
+    let (refused, _wire) = tokio::join!(connector.open(&opening), wants);
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("it wants an extension that was not offered"), "{error}");
+}
+
+#[cfg(not(feature = "deflate"))]
+#[test]
+fn a_build_without_deflate_says_what_to_do() {
+    let error = internet().with_deflate().unwrap_err().to_string();
+    assert!(error.contains("cargo build --release --features deflate"), "{error}");
 }
 
 #[tokio::test]
 async fn every_failure_says_what_and_what_to_do() {
+    for way in Way::ALL {
+        check_failures(way).await;
+    }
+}
+
+async fn check_failures(way: Way) {
     let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
@@ -105,8 +174,8 @@ async fn every_failure_says_what_and_what_to_do() {
         (format!("ws://127.0.0.1:{no_http}/"), "the handshake with"),
         (format!("wss://127.0.0.1:{no_tls}/"), "does not speak TLS there"),
     ] {
-        let error = internet().open(&opening(url.clone(), &[])).await.unwrap_err();
-        assert!(error.to_string().contains(words), "{url}: {error}");
+        let error = way.of(internet()).open(&opening(url.clone(), &[])).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{way:?} {url}: {error}");
         if let ConnectError::TooMany { told, .. } = error {
             assert_eq!(told, Some(Duration::from_secs(7)));
         }

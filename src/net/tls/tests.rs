@@ -10,6 +10,7 @@ use crate::net::budget::{Budget, Rates};
 use crate::net::clock::{Clock, SystemClock};
 use crate::net::connect::{ConnectError, Connector};
 use crate::net::http::{Http, HttpError};
+use crate::net::testing::Way;
 use crate::net::wire::Internet;
 use crate::venue::{Opening, Request};
 
@@ -48,7 +49,12 @@ fn server() -> u16 {
 }
 
 /// What a websocket and a request to the same server come to.
-async fn both(config: &Arc<ClientConfig>, host: &str, port: u16) -> (ConnectError, HttpError) {
+async fn both(
+    way: Way,
+    config: &Arc<ClientConfig>,
+    host: &str,
+    port: u16,
+) -> (ConnectError, HttpError) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opening = Opening {
         url: format!("wss://{host}:{port}/"),
@@ -56,6 +62,7 @@ async fn both(config: &Arc<ClientConfig>, host: &str, port: u16) -> (ConnectErro
         ping_every: Duration::from_secs(10),
     };
     let connector = Connector::new(Arc::new(Internet), Arc::clone(config), Arc::clone(&clock));
+    let connector = way.of(connector);
     let rates =
         Rates { connects_per_second: 9, requests_per_second: 9, block: Duration::from_mins(1) };
     let budget = Arc::new(Budget::new(Arc::clone(&clock), rates));
@@ -75,9 +82,11 @@ async fn one_configuration_serves_both_and_trusts_what_it_is_told_to() {
         (Some("ca.pem"), "127.0.0.2", "check the host in the URL"),
     ] {
         let config = client_config(extra.map(fixture).as_deref()).unwrap();
-        let (ws, rest) = both(&config, host, port).await;
-        assert!(ws.to_string().contains(words), "{extra:?} {host}: {ws}");
-        assert!(rest.to_string().contains(words), "{extra:?} {host}: {rest}");
+        for way in Way::ALL {
+            let (ws, rest) = both(way, &config, host, port).await;
+            assert!(ws.to_string().contains(words), "{way:?} {extra:?} {host}: {ws}");
+            assert!(rest.to_string().contains(words), "{extra:?} {host}: {rest}");
+        }
     }
 }
 
