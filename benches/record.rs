@@ -1,7 +1,7 @@
 //! What recording costs: `cargo bench --bench record`.
 //!
 //! Starts the real binary against the simulated venue with 855 markets at 1,000 frames a second,
-//! for `VERITAPE_BENCH_SECONDS` (default 60), and prints the recorder's peak resident memory and
+//! for `VERITAPE_BENCH_SECONDS` (default 20), and prints the recorder's peak resident memory and
 //! its share of one core, read from `/proc`.
 
 use std::error::Error;
@@ -31,7 +31,7 @@ impl Drop for Process {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let seconds: u64 =
-        std::env::var("VERITAPE_BENCH_SECONDS").map_or(Ok(60), |text| text.parse())?;
+        std::env::var("VERITAPE_BENCH_SECONDS").map_or(Ok(20), |text| text.parse())?;
     let streams =
         std::env::var("VERITAPE_BENCH_STREAMS").unwrap_or_else(|_| "orderbook".to_owned());
     let data = tempfile::tempdir()?;

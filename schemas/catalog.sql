@@ -1,4 +1,4 @@
--- The catalog of a data folder, version 1 (PRAGMA user_version).
+-- The catalog of a data folder, version 2 (PRAGMA user_version).
 --
 -- Every time is an INTEGER: microseconds since 1970-01-01T00:00:00Z. Words of `stream`, `cause` and
 -- `state` are those of the files and of `--json`. Read it as you like while the recorder runs (it
@@ -79,6 +79,8 @@ CREATE TABLE sessions (
 ) STRICT;
 
 CREATE INDEX sessions_open ON sessions (id) WHERE closed IS NULL;
+-- Which connections lived at a time, without their long `subscriptions`.
+CREATE INDEX sessions_by_time ON sessions (opened, closed, proven_until);
 
 -- From when to when a session is proven to have carried a market of a stream. No end: it still
 -- does, and is proven up to sessions.proven_until.
@@ -104,7 +106,9 @@ CREATE TABLE proven (
     PRIMARY KEY (venue, stream, market)
 ) STRICT, WITHOUT ROWID;
 
--- Rows recorded, by the hour of their time. `market` is empty where a row names none.
+-- Rows recorded, by the hour of their time. `market` is empty where a row names none. What is
+-- published together lies together: with the market first, each minute would touch a page of the
+-- file for each market.
 CREATE TABLE hours (
     venue  TEXT    NOT NULL,
     stream TEXT    NOT NULL,
@@ -113,8 +117,10 @@ CREATE TABLE hours (
     rows   INTEGER NOT NULL,
     first  INTEGER NOT NULL,
     last   INTEGER NOT NULL,
-    PRIMARY KEY (venue, stream, market, hour)
+    PRIMARY KEY (hour, venue, stream, market)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX hours_by_market ON hours (venue, stream, market, hour);
 
 -- Whether all of an hour is here, as `verify` found it. It holds as long as the catalog says of the
 -- hour what it said then: `rows`, `covered_us`, `evidence_rows` and `ledger`.
@@ -131,7 +137,7 @@ CREATE TABLE conditions (
     ledger        INTEGER NOT NULL,          -- a number for the gaps in it then
     numbers       TEXT    NOT NULL,          -- what decided it, as JSON
     checked_at    INTEGER NOT NULL,
-    PRIMARY KEY (venue, stream, market, hour)
+    PRIMARY KEY (hour, venue, stream, market)
 ) STRICT, WITHOUT ROWID;
 
 -- How long live messages were on their way, from the venue's clock to ours, by the hour of their
@@ -173,6 +179,8 @@ CREATE TABLE gaps (
 
 CREATE INDEX gaps_by_market ON gaps (venue, stream, market, from_us);
 CREATE INDEX gaps_pending ON gaps (id) WHERE to_us IS NULL OR state = 'open';
+CREATE INDEX gaps_by_end ON gaps (to_us, from_us);
+CREATE INDEX gaps_by_state ON gaps (state);
 
 -- Work on the past: one market of one stream over one span each. Numbers are of the same series as
 -- those of sessions. Counts are of pages whose rows are in published files or in `carry`; a restart
@@ -197,6 +205,10 @@ CREATE TABLE jobs (
 
 CREATE INDEX jobs_pending ON jobs (id) WHERE state IN ('planned', 'running');
 CREATE INDEX jobs_by_gap ON jobs (gap) WHERE gap IS NOT NULL;
+-- Those of up to two days, and the few longer ones: of the first, the end tells where the beginning is.
+CREATE INDEX jobs_done_by_end
+    ON jobs (to_us - from_us > 172800000000, to_us, from_us, venue, stream, market)
+    WHERE state = 'done';
 
 -- The markets as the venue last listed them.
 CREATE TABLE instruments (

@@ -1,5 +1,6 @@
 //! The room of a recorder's disk: when it is called low, and what is known of how long it lasts.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -95,37 +96,55 @@ pub(super) fn growth(
     if !room.streams.keys().any(|key| asked.contains(key)) {
         return Ok(None);
     }
-    let kept = raw_per_day(&Paths::new(data), keep, now).unwrap_or_default();
+    // Raw frames that cannot be counted are not none: with them left out it would last too long.
+    let kept = match raw_per_day(&Paths::new(data), keep, now) {
+        Ok(kept) => kept,
+        Err(error) => {
+            tracing::debug!("how much the raw frames take is not known: {error}");
+            return Ok(None);
+        }
+    };
     Ok(Some(room.growth(counts).saturating_add(kept)))
 }
 
 /// Bytes of kept raw frames a day, over the last full days; none where they do not grow: what is
 /// kept for some days only does no more once they are over.
-fn raw_per_day(paths: &Paths, keep: RawKeep, now: Timestamp) -> Option<u64> {
+fn raw_per_day(paths: &Paths, keep: RawKeep, now: Timestamp) -> io::Result<u64> {
+    if keep == RawKeep::Nothing {
+        return Ok(0);
+    }
     let since = now.day().before(DAY * DAYS).date();
-    let days = raw::days(&RealFs, paths).ok()?;
-    let goes = match keep {
-        RawKeep::Nothing => true,
-        RawKeep::Days(kept) => days.len() > usize::from(kept),
-        RawKeep::Forever => false,
-    };
-    if goes {
-        return None;
+    let days = raw::days(&RealFs, paths).map_err(io::Error::other)?;
+    if let RawKeep::Days(kept) = keep
+        && days.len() > usize::from(kept)
+    {
+        return Ok(0);
     }
     let late = days.into_iter().filter(|day| *day >= since && *day < now.date());
     let (mut count, mut bytes) = (0_u64, 0_u64);
     for day in late {
-        let files = RealFs.list(&paths.raw(day)).unwrap_or_default();
-        let sizes = files.iter().filter_map(|file| RealFs.length(file).ok());
-        bytes = sizes.fold(bytes, u64::saturating_add);
+        for file in RealFs.list(&paths.raw(day))? {
+            bytes = bytes.saturating_add(length(&file)?);
+        }
         count += 1;
     }
-    bytes.checked_div(count)
+    Ok(bytes.checked_div(count).unwrap_or_default())
+}
+
+/// A file's bytes; one that went meanwhile has none.
+fn length(file: &Path) -> io::Result<u64> {
+    match RealFs.length(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        told => told,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::catalog::Change;
+    use crate::store::paths::PartName;
+    use crate::store::segment::{Ends, Segment};
 
     #[test]
     fn what_is_new_is_told_once() {
@@ -151,5 +170,48 @@ mod tests {
         }
         let unknown = Disk { min_free_bytes: 0, bytes_per_day: None };
         assert_eq!(Watch::default().look(hour(0), 0, unknown, 7), []);
+    }
+
+    /// A folder with one full day of trades, 500 bytes, whose raw folder is made by `raw`; and what
+    /// the folder is said to grow by.
+    fn told_growth(keep: RawKeep, raw: impl Fn(&Path)) -> Option<u64> {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path());
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let day = |hours: u64| now.day().before(Duration::from_hours(24 - hours));
+        let ends = Ends { min: day(0), max: day(24).before(Duration::from_micros(1)) };
+        let (stream, venue) = (Stream::Trade, SmolStr::new_static("v"));
+        let name = PartName { stream, venue: venue.clone(), date: day(0).date(), number: 1 };
+        let segment = Segment {
+            name,
+            rows: 1,
+            bytes: 500,
+            blake3: String::new(),
+            format_version: 1,
+            ts_event: ends,
+            ts_recv: ends,
+            frames: Ends { min: 1, max: 1 },
+        };
+        let mut catalog = Catalog::open(&paths.catalog()).unwrap();
+        catalog.publish(&Change { segments: vec![segment], ..Change::default() }).unwrap();
+        raw(&paths.raw_root());
+        growth(folder.path(), &[(venue, stream)], keep, now).unwrap()
+    }
+
+    #[test]
+    fn raw_frames_that_cannot_be_counted_are_not_none() {
+        let day = |root: &Path| {
+            std::fs::create_dir_all(root.join("2026-11-20")).unwrap();
+            std::fs::write(root.join("2026-11-20/1.vtj"), [0; 70]).unwrap();
+        };
+        let no_folder = |root: &Path| std::fs::write(root, "").unwrap();
+        let (forever, days) = (RawKeep::Forever, RawKeep::Days(3));
+        assert_eq!(told_growth(forever, |_| ()), Some(500), "nothing is kept yet");
+        assert_eq!(told_growth(forever, day), Some(570));
+        assert_eq!(told_growth(days, day), Some(570));
+        assert_eq!(told_growth(RawKeep::Days(0), day), Some(500), "as much goes as comes");
+        assert_eq!(told_growth(forever, no_folder), None);
+        assert_eq!(told_growth(days, no_folder), None);
+        assert_eq!(told_growth(RawKeep::Nothing, no_folder), Some(500), "nobody asks for them");
     }
 }

@@ -271,7 +271,8 @@ impl Round {
         let mut bad = BTreeSet::new();
         for _ in 0..TRIES {
             let proven = catalog.snapshot(|catalog| {
-                let ledger = &Ledger::load(catalog, &Filter::default(), edge_after(settle))?;
+                let about = Filter { within: Some(hours), ..Filter::default() };
+                let ledger = &Ledger::load(catalog, &about, edge_after(settle))?;
                 let rows_at_once = reading::FEW_ROWS;
                 let site = Site { fs, paths, catalog, ledger, bad: &bad, now, rows_at_once };
                 reading::prove_hours(site, venue, hours)

@@ -3,6 +3,8 @@
 //! The condition is what `verify` found, as long as the catalog says of the hour what it said
 //! then: the same rows, the same time proven live, the same gaps. Else it is what the gap ledger
 //! alone tells: `degraded` or `missing` where something was lost, and `unproven`.
+//!
+//! The catalog is read a week at a time: what a week costs does not grow with the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use smol_str::SmolStr;
 use super::proof::ledger::{Due, Lane, Ledger, fingerprint};
 use crate::model::condition::Condition;
 use crate::model::market::Market;
-use crate::model::span::Span;
+use crate::model::span::{Span, Spans};
 use crate::model::subscription::Stream;
 use crate::model::time::{DAY, HOUR_US, Timestamp};
 use crate::store::catalog::{Catalog, CatalogError, ConditionRow, CoveredHour, Filter};
@@ -85,7 +87,10 @@ impl CalendarDay {
 ///
 /// When the catalog cannot be read.
 pub fn hours(catalog: &Catalog, filter: &Filter) -> Result<Vec<HeldHour>, CatalogError> {
-    catalog.snapshot(|catalog| read(catalog, filter))
+    let mut all = Vec::new();
+    each_week(catalog, filter, |hours| all.extend(hours))?;
+    all.sort_by(|one, next| order(&one.held).cmp(&order(&next.held)));
+    Ok(all)
 }
 
 /// The same as a calendar: for each market where `by_market`, else for all together.
@@ -99,10 +104,7 @@ pub fn calendar(
     by_market: bool,
 ) -> Result<Vec<CalendarDay>, CatalogError> {
     let mut days: BTreeMap<_, CalendarDay> = BTreeMap::new();
-    for hour in hours(catalog, filter)? {
-        if hour.retired || hour.is_stray() {
-            continue;
-        }
+    let mut add = |hour: HeldHour| {
         let HeldHour { held, condition, .. } = hour;
         let market = held.market.filter(|_| by_market);
         let date = held.hour.date();
@@ -115,7 +117,10 @@ pub fn calendar(
         if let Some(known) = day.hours.get_mut(hour) {
             *known = Some(known.map_or(condition, |known| known.and(condition)));
         }
-    }
+    };
+    each_week(catalog, filter, |hours| {
+        hours.into_iter().filter(|hour| !hour.retired && !hour.is_stray()).for_each(&mut add);
+    })?;
     Ok(days.into_values().collect())
 }
 
@@ -147,6 +152,9 @@ pub fn unproven(catalog: &Catalog, within: Span) -> Result<Vec<(SmolStr, Span)>,
     Ok(found)
 }
 
+/// What is read at once.
+const WEEK: Duration = Duration::from_hours(24 * 7);
+
 /// Days whose hours are counted.
 pub const COUNTED_DAYS: u64 = 7;
 
@@ -169,6 +177,31 @@ pub fn counts(catalog: &Catalog, last: Timestamp) -> Result<Vec<(Condition, usiz
     Ok(Condition::ALL.iter().map(|condition| (*condition, count(*condition))).collect())
 }
 
+/// Hands out the hours that `filter` asks for, those of each week by themselves and in the order of
+/// the whole, all of one state of the catalog.
+fn each_week(
+    catalog: &Catalog,
+    filter: &Filter,
+    mut take: impl FnMut(Vec<HeldHour>),
+) -> Result<(), CatalogError> {
+    catalog.snapshot(|catalog| {
+        let known = catalog.extent()?;
+        // A span without an end goes further than there are weeks to go through.
+        let all =
+            known.and_then(|known| filter.within.map_or(Some(known), |one| one.intersect(known)));
+        let Some(all) = all else { return Ok(()) };
+        let mut from = all.from();
+        while from < all.to() {
+            // Whole hours, or one of them would be told twice.
+            let next = from.hour().after(WEEK).min(all.to());
+            let filter = Filter { within: Span::new(from, next), ..filter.clone() };
+            take(read(catalog, &filter)?);
+            from = next;
+        }
+        Ok(())
+    })
+}
+
 fn read(catalog: &Catalog, filter: &Filter) -> Result<Vec<HeldHour>, CatalogError> {
     // Where everything has to be here is of no matter for what is stored already.
     let ledger = Ledger::load(catalog, filter, Duration::ZERO)?;
@@ -188,11 +221,13 @@ fn read(catalog: &Catalog, filter: &Filter) -> Result<Vec<HeldHour>, CatalogErro
     let mut covered = catalog.coverage(filter)?;
     covered.extend(lost(&ledger, filter, &covered));
     covered.sort_by(|one, next| order(one).cmp(&order(next)));
-    let retirements = catalog.retirements(filter)?;
+    let mut gone: BTreeMap<(SmolStr, Stream), Spans> = BTreeMap::new();
+    for one in catalog.retirements(filter)? {
+        gone.entry((one.venue, one.stream)).or_default().insert(one.span);
+    }
     let judged = covered.into_iter().map(|held| {
-        let retired = retirements.iter().any(|one| {
-            one.venue == held.venue && one.stream == held.stream && one.span.contains(held.hour)
-        });
+        let gone = gone.get(&(held.venue.clone(), held.stream));
+        let retired = gone.is_some_and(|gone| gone.contains(held.hour));
         let Some(market) = held.market.clone() else {
             let condition = Condition::Unproven;
             return HeldHour { held, condition, numbers: None, retired, due: false };

@@ -99,18 +99,37 @@ impl Spans {
 
     /// What is in this set and not in `other`.
     #[must_use]
-    pub fn without(mut self, other: &Self) -> Self {
-        for span in &other.0 {
-            self.remove(*span);
+    pub fn without(self, other: &Self) -> Self {
+        let mut left = Vec::with_capacity(self.0.len());
+        for held in self.0 {
+            let mut from = held.from;
+            let first = other.0.partition_point(|gone| gone.to <= held.from);
+            for gone in other.0.iter().skip(first).take_while(|gone| gone.from < held.to) {
+                left.extend(Span::new(from, gone.from));
+                from = gone.to;
+            }
+            left.extend(Span::new(from, held.to));
         }
-        self
+        Self(left)
     }
 
     /// Whether `at` is in the set.
     #[must_use]
     pub fn contains(&self, at: Timestamp) -> bool {
+        self.begun_by(at).is_some_and(|held| held.contains(at))
+    }
+
+    /// The last span that began at `at` or before.
+    #[must_use]
+    pub fn begun_by(&self, at: Timestamp) -> Option<Span> {
         let after = self.0.partition_point(|held| held.from <= at);
-        after.checked_sub(1).and_then(|i| self.0.get(i)).is_some_and(|held| held.contains(at))
+        self.0.get(after.checked_sub(1)?).copied()
+    }
+
+    /// The last span.
+    #[must_use]
+    pub fn last(&self) -> Option<Span> {
+        self.0.last().copied()
     }
 
     /// The time in the set, summed.
@@ -122,7 +141,7 @@ impl Spans {
     /// The part of the set inside `window`, summed.
     #[must_use]
     pub fn length_within(&self, window: Span) -> Duration {
-        self.0.iter().filter_map(|span| span.intersect(window)).map(Span::length).sum()
+        self.within(window).length()
     }
 
     /// The part of the set inside `window`.
@@ -189,10 +208,13 @@ mod tests {
             }
             let spans: Vec<Span> = set.iter().collect();
             let cut: Spans = [(10, 30), (35, 36)].into_iter().filter_map(|(from, to)| span(from, to)).collect();
-            for at in 0..100 {
-                let (both, at) = (set.and(&cut), Timestamp::from_micros(at));
+            let (both, left) = (set.and(&cut), set.clone().without(&cut));
+            for at in (0..100).map(Timestamp::from_micros) {
                 prop_assert_eq!(both.contains(at), set.contains(at) && cut.contains(at));
+                prop_assert_eq!(left.contains(at), set.contains(at) && !cut.contains(at));
+                prop_assert_eq!(set.begun_by(at), set.iter().take_while(|one| one.from <= at).last());
             }
+            prop_assert!(left.0.windows(2).all(|pair| pair[0].to() < pair[1].from()));
             prop_assert!(spans.windows(2).all(|pair| pair[0].to() < pair[1].from()));
             let count = model.iter().filter(|held| **held).count();
             prop_assert_eq!(set.length(), Duration::from_micros(u64::try_from(count).unwrap()));

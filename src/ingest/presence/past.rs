@@ -30,11 +30,15 @@ pub struct Past {
 impl Presence {
     /// Takes up a gap of an earlier run.
     pub(super) fn resume(&mut self, id: i64, gap: Gap) {
-        for (key, state) in &mut self.subscriptions {
-            let same = key.venue == gap.venue && key.stream == gap.stream;
-            if same && gap.market.as_ref().is_none_or(|market| *market == key.market) {
+        // A run of all markets may leave a gap for each: only those of all are looked for in all.
+        if let Some(market) = &gap.market {
+            if let Some(state) = self.subscriptions.get_mut(&key(&gap.venue, gap.stream, market)) {
                 state.gap = Some(id);
             }
+        } else {
+            let same = |key: &LaneKey| key.venue == gap.venue && key.stream == gap.stream;
+            let all = self.subscriptions.iter_mut().filter(|(key, _)| same(key));
+            all.for_each(|(_, state)| state.gap = Some(id));
         }
         let away = gap.market.clone().map(|market| HashSet::from([market]));
         self.gaps.insert(id, Lasting { gap, away, last_back: None });

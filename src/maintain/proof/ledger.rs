@@ -1,6 +1,10 @@
 //! What was to be recorded, by the catalog: spans proven live, gaps, and what was had again.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use smol_str::SmolStr;
@@ -34,8 +38,19 @@ struct Asked {
     live: Spans,
     /// Where everything has to be here.
     judged: Spans,
-    /// By their start, with their number and the end they are taken to have.
-    gaps: Vec<(i64, Span, Gap)>,
+    /// By their start.
+    gaps: Vec<Missed>,
+}
+
+/// A gap of a lane.
+#[derive(Debug, Clone)]
+struct Missed {
+    id: i64,
+    /// With the end that it is taken to have.
+    span: Span,
+    gap: Arc<Gap>,
+    /// The latest end of it and of all that began before.
+    reach: Timestamp,
 }
 
 /// What was to be recorded of one lane in one hour.
@@ -50,9 +65,10 @@ pub struct Due<'a> {
 }
 
 impl Ledger {
-    /// Reads what the catalog has of `filter`'s venue and market: of all streams and times, since
-    /// one explains another. `edge_after` is how long after a second its stream has to be live for
-    /// the second to be judged.
+    /// Reads what the catalog has of `filter`'s venue and market: of all streams, since one explains
+    /// another. With a span, what is said of the hours that it touches is the same as without one,
+    /// and no more than that is read. `edge_after` is how long after a second its stream has to be
+    /// live for the second to be judged.
     ///
     /// # Errors
     ///
@@ -62,22 +78,28 @@ impl Ledger {
         filter: &Filter,
         edge_after: Duration,
     ) -> Result<Self, CatalogError> {
-        let filter = &Filter { stream: None, within: None, ..filter.clone() };
+        let about = filter.within.map(whole_hours);
+        let filter = &Filter { stream: None, within: about, ..filter.clone() };
+        // What lies beside the span decides where its first and its last second can be judged.
+        let beside = EDGE_BEFORE + edge_after + JOINT * 2;
+        let wide = &Filter { within: about.map(|span| wider(span, beside)), ..filter.clone() };
         let mut ledger = Self::default();
-        for ((venue, stream, market), live) in catalog.live(filter)? {
-            let Some(market) = market else { continue };
-            ledger.lanes.entry((venue.into(), stream, market)).or_default().live = live;
-        }
-        let latest = ledger.latest();
-        for (id, gap) in catalog.gaps(filter)? {
+        ledger.live(catalog, wide)?;
+        let gaps = catalog.gaps(wide)?;
+        ledger.live_before(catalog, wide, &gaps)?;
+        let latest = latest(catalog, filter, &gaps)?;
+        for (id, gap) in gaps {
             let last = latest.get(&gap.venue).copied().unwrap_or(gap.from);
             let Some(span) = Span::new(gap.from, gap.to.unwrap_or(last)) else { continue };
-            ledger.insert(id, span, &gap, filter);
+            ledger.insert(&Missed { id, span, gap: Arc::new(gap), reach: span.to() }, filter);
         }
+        ledger.sort();
         ledger.judge(edge_after, &catalog.arrived()?);
-        for gone in catalog.retirements(filter)? {
-            ledger.forget(&gone.venue, gone.stream, gone.span);
+        let mut gone: BTreeMap<(SmolStr, Stream), Spans> = BTreeMap::new();
+        for one in catalog.retirements(filter)? {
+            gone.entry((one.venue, one.stream)).or_default().insert(one.span);
         }
+        ledger.forget(&gone);
         for ((venue, stream, market), span) in catalog.asked_again(filter)? {
             let Some(market) = market else { continue };
             ledger.lanes.entry((venue.into(), stream, market)).or_default().judged.insert(span);
@@ -85,13 +107,62 @@ impl Ledger {
         Ok(ledger)
     }
 
+    fn live(&mut self, catalog: &Catalog, filter: &Filter) -> Result<(), CatalogError> {
+        for ((venue, stream, market), live) in catalog.live(filter)? {
+            let Some(market) = market else { continue };
+            let known = &mut self.lanes.entry((venue.into(), stream, market)).or_default().live;
+            if known.is_empty() {
+                *known = live;
+            } else {
+                live.iter().for_each(|span| known.insert(span));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what was live when a gap of all markets began, where that is before the span read.
+    fn live_before(
+        &mut self,
+        catalog: &Catalog,
+        filter: &Filter,
+        gaps: &[(i64, Gap)],
+    ) -> Result<(), CatalogError> {
+        let Some(within) = filter.within else { return Ok(()) };
+        let early = gaps.iter().map(|(_, gap)| gap);
+        let early =
+            early.filter(|gap| gap.market.is_none() && gap.from.before(JOINT) <= within.from());
+        let begins: BTreeSet<_> = early.map(|gap| (&gap.venue, gap.stream, gap.from)).collect();
+        for (venue, stream, from) in begins {
+            let about = Span::new(from.before(JOINT * 2), from.after(JOINT));
+            let (venue, stream) = (Some(venue.clone()), Some(stream));
+            self.live(catalog, &Filter { venue, stream, within: about, ..filter.clone() })?;
+        }
+        Ok(())
+    }
+
     /// What a policy removed need not be here any more.
-    fn forget(&mut self, venue: &str, stream: Stream, span: Span) {
-        let lanes = self.lanes.iter_mut().filter(|((of, is, _), _)| of == venue && *is == stream);
-        for (_, asked) in lanes {
-            asked.live.remove(span);
-            asked.judged.remove(span);
-            asked.gaps.retain(|(_, gap, _)| gap.intersect(span) != Some(*gap));
+    fn forget(&mut self, gone: &BTreeMap<(SmolStr, Stream), Spans>) {
+        for ((venue, stream, _), asked) in &mut self.lanes {
+            let Some(gone) = gone.get(&(venue.clone(), *stream)) else { continue };
+            asked.live = std::mem::take(&mut asked.live).without(gone);
+            asked.judged = std::mem::take(&mut asked.judged).without(gone);
+            asked.gaps.retain(|missed| {
+                let around = gone.begun_by(missed.span.from());
+                around.is_none_or(|around| around.to() < missed.span.to())
+            });
+        }
+        self.sort();
+    }
+
+    /// Puts the gaps of each lane in the order of their start.
+    fn sort(&mut self) {
+        for asked in self.lanes.values_mut() {
+            asked.gaps.sort_by_key(|missed| (missed.span.from(), missed.id));
+            let mut reach = Timestamp::MIN;
+            for missed in &mut asked.gaps {
+                reach = reach.max(missed.span.to());
+                missed.reach = reach;
+            }
         }
     }
 
@@ -109,13 +180,11 @@ impl Ledger {
     #[must_use]
     pub fn hours(&self, lane: &Lane, within: Option<Span>) -> BTreeSet<Timestamp> {
         let Some(asked) = self.lanes.get(lane) else { return BTreeSet::new() };
-        let gaps = asked.gaps.iter().map(|(_, span, _)| *span);
-        let spans = asked.live.iter().chain(asked.judged.iter()).chain(gaps);
-        let spans = spans.filter_map(|span| match within {
-            Some(within) => span.intersect(within),
-            None => Some(span),
-        });
-        spans.flat_map(hours_of).collect()
+        let all = within.or_else(|| Span::new(Timestamp::MIN, Timestamp::MAX));
+        let Some(all) = all else { return BTreeSet::new() };
+        let (live, judged) = (asked.live.within(all), asked.judged.within(all));
+        let gaps = asked.gaps_in(all).filter_map(|missed| missed.span.intersect(all));
+        live.iter().chain(judged.iter()).chain(gaps).flat_map(hours_of).collect()
     }
 
     /// What was to be recorded of a lane in the hour that starts at `hour`.
@@ -125,39 +194,28 @@ impl Ledger {
         let Some((asked, span)) = asked else {
             return Due { covered: Duration::ZERO, judged: Spans::new(), gaps: Vec::new() };
         };
-        let gaps = asked.gaps.iter().filter(|(_, gap, _)| gap.intersect(span).is_some());
-        Due {
-            covered: asked.live.length_within(span),
-            judged: asked.judged.within(span),
-            gaps: gaps.map(|(id, _, gap)| (*id, gap)).collect(),
-        }
-    }
-
-    /// The last instant at which anything of a venue was live.
-    fn latest(&self) -> BTreeMap<SmolStr, Timestamp> {
-        let mut latest = BTreeMap::new();
-        for ((venue, ..), asked) in &self.lanes {
-            let Some(last) = asked.live.iter().last() else { continue };
-            let known = latest.entry(venue.clone()).or_insert(last.to());
-            *known = last.to().max(*known);
-        }
-        latest
+        let mut gaps: Vec<(i64, &Gap)> =
+            asked.gaps_in(span).map(|missed| (missed.id, missed.gap.as_ref())).collect();
+        gaps.sort_unstable_by_key(|(id, _)| *id);
+        Due { covered: asked.live.length_within(span), judged: asked.judged.within(span), gaps }
     }
 
     /// Gives a gap to its lanes. One of all markets is one of those that were live when it began.
-    fn insert(&mut self, id: i64, span: Span, gap: &Gap, filter: &Filter) {
-        let row = || (id, span, gap.clone());
+    fn insert(&mut self, missed: &Missed, filter: &Filter) {
+        let gap = &missed.gap;
         if let Some(market) = &gap.market {
             let lane = (gap.venue.clone(), gap.stream, market.clone());
-            self.lanes.entry(lane).or_default().gaps.push(row());
+            self.lanes.entry(lane).or_default().gaps.push(missed.clone());
             return;
         }
-        for ((venue, stream, market), asked) in &mut self.lanes {
+        let first = (gap.venue.clone(), gap.stream, Market::new(""));
+        let lanes = self.lanes.range_mut(first..);
+        let same = |lane: &Lane| lane.0 == gap.venue && lane.1 == gap.stream;
+        for ((_, _, market), asked) in lanes.take_while(|(lane, _)| same(lane)) {
             let wanted = filter.market.as_ref().is_none_or(|only| only == market);
-            let before = asked.live.iter().take_while(|live| live.from() <= gap.from).last();
-            let was_live = before.is_some_and(|live| live.to().after(JOINT) >= gap.from);
-            if wanted && was_live && *venue == gap.venue && *stream == gap.stream {
-                asked.gaps.push(row());
+            let before = asked.live.begun_by(gap.from);
+            if wanted && before.is_some_and(|live| live.to().after(JOINT) >= gap.from) {
+                asked.gaps.push(missed.clone());
             }
         }
     }
@@ -167,9 +225,9 @@ impl Ledger {
         for ((venue, ..), asked) in &mut self.lanes {
             let Some(arrived) = arrived.get(venue) else { continue };
             let mut whole = asked.live.clone();
-            for (_, span, gap) in &asked.gaps {
-                match gap.state {
-                    GapState::Repaired => whole.insert(*span),
+            for missed in &asked.gaps {
+                match missed.gap.state {
+                    GapState::Repaired => whole.insert(missed.span),
                     GapState::Open | GapState::Partial | GapState::BeyondRepair => {}
                 }
             }
@@ -179,6 +237,16 @@ impl Ledger {
             });
             asked.judged = inner.collect();
         }
+    }
+}
+
+impl Asked {
+    /// The gaps that touch `within`, latest start first.
+    fn gaps_in(&self, within: Span) -> impl Iterator<Item = &Missed> {
+        let begun = self.gaps.partition_point(|missed| missed.span.from() < within.to());
+        let begun = self.gaps.iter().take(begun).rev();
+        let may_touch = begun.take_while(move |missed| missed.reach > within.from());
+        may_touch.filter(move |missed| missed.span.intersect(within).is_some())
     }
 }
 
@@ -227,6 +295,36 @@ pub fn fingerprint<'a>(dues: impl IntoIterator<Item = &'a Due<'a>>) -> i64 {
         hash.update(b";");
     }
     hash.digest().cast_signed()
+}
+
+/// The last instant at which anything of a venue was live, of the venue and market of `filter`: it is
+/// asked for where a gap lasts.
+fn latest(
+    catalog: &Catalog,
+    filter: &Filter,
+    gaps: &[(i64, Gap)],
+) -> Result<BTreeMap<SmolStr, Timestamp>, CatalogError> {
+    let mut latest = BTreeMap::new();
+    if gaps.iter().all(|(_, gap)| gap.to.is_some()) {
+        return Ok(latest);
+    }
+    for one in catalog.latest_proofs()? {
+        if filter.market.as_ref().is_none_or(|only| *only == one.market) {
+            let known = latest.entry(one.venue).or_insert(one.until);
+            *known = one.until.max(*known);
+        }
+    }
+    Ok(latest)
+}
+
+fn wider(span: Span, by: Duration) -> Span {
+    Span::new(span.from().before(by), span.to().after(by)).unwrap_or(span)
+}
+
+/// The hours that `span` touches, as one span.
+fn whole_hours(span: Span) -> Span {
+    let last = span.to().before(Duration::from_micros(1)).hour();
+    Span::new(span.from().hour(), last.after(HOUR)).unwrap_or(span)
 }
 
 /// The hours that `span` touches, by their first instants.

@@ -1,6 +1,7 @@
 //! Whether all of an hour is here: what `verify` found, with what it saw.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::params;
 use smol_str::SmolStr;
@@ -44,6 +45,12 @@ pub struct ConditionRow {
     pub checked_at: Timestamp,
 }
 
+/// Jobs that are done, and whether they took more than [`SHORT`], as their index tells them.
+const DONE: &str = "SELECT * FROM (SELECT venue, stream, market, from_us, to_us,
+    to_us - from_us > 172800000000 AS long FROM jobs WHERE state = 'done')";
+/// A job of so much at most ends so soon after anything that it touches.
+const SHORT: Duration = Duration::from_hours(48);
+
 impl Catalog {
     /// The conditions that `filter` asks for, by venue, stream, market and hour.
     ///
@@ -51,7 +58,7 @@ impl Catalog {
     ///
     /// When SQLite says no.
     pub fn conditions(&self, filter: &Filter) -> Result<Vec<ConditionRow>, CatalogError> {
-        let clause = Clause::of(filter, Some("market"), Some(["hour", "hour + 1"]));
+        let clause = Clause::of(filter, Some("market"), Some(["hour <", "hour >="]));
         let order = "ORDER BY venue, stream, market, hour";
         self.read(|db| clause.all(db, "SELECT * FROM conditions", order, condition))
     }
@@ -77,15 +84,20 @@ impl Catalog {
     ///
     /// When SQLite says no.
     pub fn asked_again(&self, filter: &Filter) -> Result<Vec<(Subject, Span)>, CatalogError> {
-        let clause = Clause::of(filter, Some("market"), Some(["from_us", "to_us"]));
-        let select = "SELECT * FROM (SELECT venue, stream, market, from_us, to_us FROM jobs
-            WHERE state = 'done')";
-        let found = self.read(|db| {
-            clause.all(db, select, "", |row| {
-                let subject = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(Span::new(row.get(3)?, row.get(4)?).map(|span| (subject, span)))
-            })
-        })?;
+        let mut found = Vec::new();
+        for long in [0, 1] {
+            let mut clause = Clause::of(filter, Some("market"), Some(["from_us <", "to_us >"]));
+            clause.and("long =", long);
+            if let (0, Some(within)) = (long, filter.within) {
+                clause.and("to_us <=", within.to().after(SHORT));
+            }
+            found.extend(self.read(|db| {
+                clause.all(db, DONE, "", |row| {
+                    let subject = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok(Span::new(row.get(3)?, row.get(4)?).map(|span| (subject, span)))
+                })
+            })?);
+        }
         Ok(found.into_iter().flatten().collect())
     }
 

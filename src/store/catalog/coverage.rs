@@ -82,9 +82,17 @@ impl Catalog {
     ///
     /// When SQLite says no.
     pub fn live(&self, filter: &Filter) -> Result<BTreeMap<Subject, Spans>, CatalogError> {
-        let clause = Clause::of(filter, Some("market"), Some(["from_us", "to_us"]));
-        let select = "SELECT venue, stream, market, from_us, to_us FROM spans";
+        let mut clause = Clause::of(filter, Some("market"), Some(["from_us <", "to_us >"]));
         let found = self.read(|db| {
+            let select = match filter.within {
+                Some(within) => {
+                    let apart = apart(db)?;
+                    clause.and("opened <", within.to().after(apart));
+                    clause.and("proven_until >", within.from().before(apart));
+                    LIVE_ABOUT
+                }
+                None => "SELECT venue, stream, market, from_us, to_us FROM spans",
+            };
             clause.all(db, select, "", |row| {
                 let to: Option<Timestamp> = row.get(4)?;
                 let span = to.and_then(|to| Some(Span::new(row.get(3).ok()?, to))).flatten();
@@ -99,6 +107,32 @@ impl Catalog {
         Ok(live)
     }
 
+    /// From the first to the last instant of which anything is known: rows, proof or gaps; none in an
+    /// empty catalog.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn extent(&self) -> Result<Option<Span>, CatalogError> {
+        let sql = "SELECT (SELECT min(hour) FROM hours), (SELECT max(hour) FROM hours),
+            (SELECT min(opened) FROM sessions), (SELECT min(from_us) FROM gaps),
+            (SELECT max(from_us) FROM gaps), (SELECT max(to_us) FROM gaps)";
+        let mut known: Vec<Timestamp> = self.read(|db| {
+            let ends = db.query_row(sql, [], |row| {
+                (0..6)
+                    .map(|place| row.get::<_, Option<Timestamp>>(place))
+                    .collect::<rusqlite::Result<Vec<_>>>()
+            })?;
+            Ok(ends.into_iter().flatten().collect())
+        })?;
+        known.extend(self.latest_proofs()?.into_iter().map(|one| one.until));
+        let (first, last) = (known.iter().min(), known.iter().max());
+        let apart = self.read(apart)?;
+        Ok(first.zip(last).and_then(|(first, last)| {
+            Span::new(first.before(apart).hour(), last.after(apart).hour().after(HOUR))
+        }))
+    }
+
     /// The rows of each hour that has some.
     ///
     /// # Errors
@@ -108,7 +142,7 @@ impl Catalog {
         &self,
         filter: &Filter,
     ) -> Result<Vec<(Subject, Timestamp, u64)>, CatalogError> {
-        let clause = Clause::of(filter, Some("market"), Some(["hour", "hour + 1"]));
+        let clause = Clause::of(filter, Some("market"), Some(["hour <", "hour >="]));
         let select = "SELECT venue, stream, nullif(market, ''), hour, rows FROM hours";
         self.read(|db| {
             clause.all(db, select, "", |row| {
@@ -118,12 +152,27 @@ impl Catalog {
     }
 }
 
+/// How far the ends of a session and those of its spans may lie apart: both are stamped by the same
+/// clock, but for as much as that was set in between.
+fn apart(db: &rusqlite::Connection) -> rusqlite::Result<Duration> {
+    let sql = "SELECT total(abs(by_us)) FROM clock_steps";
+    let set: f64 = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(SLACK.saturating_add(Duration::try_from_secs_f64(set / 1e6).unwrap_or(Duration::MAX)))
+}
+
 /// The hours that `span` touches, as one span.
 fn whole_hours(span: Span) -> Option<Span> {
     let last = span.to().before(Duration::from_micros(1)).hour();
     Span::new(span.from().hour(), last.after(HOUR))
 }
 
+/// By how much a span may begin before its session, or end after it, with a clock that nobody set.
+const SLACK: Duration = Duration::from_hours(1);
+/// The spans by the sessions that were up at a time: the times of sessions are in an index.
+const LIVE_ABOUT: &str = "SELECT venue, stream, market, from_us, to_us FROM (
+        SELECT live.venue, live.stream, live.market, live.from_us, up.opened, up.proven_until,
+            coalesce(live.to_us, up.proven_until) AS to_us
+        FROM sessions AS up CROSS JOIN live ON live.session = up.id)";
 const HOUR: Duration = Duration::from_micros(HOUR_US.unsigned_abs());
 
 /// The hours of `span`, and how much of each lies in it.

@@ -24,7 +24,7 @@ impl Catalog {
     ///
     /// When SQLite says no.
     pub fn jobs(&self, filter: &Filter) -> Result<Vec<Job>, CatalogError> {
-        let clause = Clause::of(filter, Some("market"), Some(["from_us", "to_us"]));
+        let clause = Clause::of(filter, Some("market"), Some(["from_us <", "to_us >"]));
         self.read(|db| clause.all(db, "SELECT * FROM jobs", "ORDER BY id", job))
     }
 

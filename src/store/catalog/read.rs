@@ -1,5 +1,7 @@
 //! Questions to the catalog.
 
+#[cfg(test)]
+use rusqlite::StatementStatus;
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use smol_str::SmolStr;
 
@@ -62,7 +64,7 @@ impl Catalog {
     ///
     /// When SQLite says no.
     pub fn segments(&self, filter: &Filter) -> Result<Vec<Segment>, CatalogError> {
-        let clause = Clause::of(filter, None, Some(["ts_event_min", "ts_event_max + 1"]));
+        let clause = Clause::of(filter, None, Some(["ts_event_min <", "ts_event_max >="]));
         self.read(|db| clause.all(db, "SELECT * FROM segments", "ORDER BY number", segment))
     }
 
@@ -180,9 +182,10 @@ impl Catalog {
     /// When SQLite says no.
     pub fn gaps(&self, filter: &Filter) -> Result<Vec<(i64, Gap)>, CatalogError> {
         let market = Some("market IS NULL OR market");
-        let clause =
-            Clause::of(filter, market, Some(["from_us", "coalesce(to_us, 9223372036854775807)"]));
-        self.read(|db| clause.all(db, "SELECT * FROM gaps", "ORDER BY id", gap))
+        let clause = Clause::of(filter, market, Some(["from_us <", "to_us IS NULL OR to_us >"]));
+        // With the sign they are put in order after they are found, and are found by their end.
+        let order = if filter.within.is_some() { "ORDER BY +id" } else { "ORDER BY id" };
+        self.read(|db| clause.all(db, "SELECT * FROM gaps", order, gap))
     }
 
     /// The sessions of `filter`'s venue that were up within its span, in the order of their
@@ -193,8 +196,7 @@ impl Catalog {
     /// When SQLite says no.
     pub fn sessions(&self, filter: &Filter) -> Result<Vec<SessionRow>, CatalogError> {
         let filter = Filter { stream: None, market: None, ..filter.clone() };
-        let clause =
-            Clause::of(&filter, None, Some(["opened", "coalesce(closed, 9223372036854775807)"]));
+        let clause = Clause::of(&filter, None, Some(["opened <", "closed IS NULL OR closed >"]));
         self.read(|db| clause.all(db, "SELECT * FROM sessions", "ORDER BY id", session))
     }
 
@@ -231,6 +233,12 @@ fn markets(db: &Connection, venue: &str, stream: Stream) -> rusqlite::Result<u64
     db.prepare_cached(sql)?.query_row((venue, stream), |row| row.get(0))
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many steps the questions of this thread took.
+    pub(super) static STEPS: std::cell::Cell<i32> = const { std::cell::Cell::new(0) };
+}
+
 /// A `WHERE` clause made of what a [`Filter`] gives, so that indexes serve it.
 #[derive(Default)]
 pub(super) struct Clause {
@@ -239,8 +247,9 @@ pub(super) struct Clause {
 }
 
 impl Clause {
-    /// `market` is what stands before `= ?`, `span` the expressions of the row's half-open span;
-    /// none where the table has no such thing.
+    /// `market` is what stands before `= ?`; `span` what stands before the end and before the
+    /// beginning of the span asked for, for a row that touches it. None where the table has no such
+    /// thing.
     pub(super) fn of(filter: &Filter, market: Option<&str>, span: Option<[&str; 2]>) -> Self {
         let mut clause = Self::default();
         if let Some(venue) = &filter.venue {
@@ -253,13 +262,14 @@ impl Clause {
             clause.and(&format!("{expression} ="), market);
         }
         if let (Some([from, to]), Some(within)) = (span, filter.within) {
-            clause.and(&format!("{from} <"), within.to());
-            clause.and(&format!("{to} >"), within.from());
+            clause.and(from, within.to());
+            clause.and(to, within.from());
         }
         clause
     }
 
-    fn and(&mut self, expression: &str, value: impl ToSql + 'static) {
+    /// One more condition: what stands before the value.
+    pub(super) fn and(&mut self, expression: &str, value: impl ToSql + 'static) {
         self.values.push(Box::new(value));
         self.conditions.push(format!("({expression} ?{})", self.values.len()));
     }
@@ -275,8 +285,10 @@ impl Clause {
         let only = if self.conditions.is_empty() { "" } else { "WHERE" };
         let sql = format!("{select} {only} {} {order}", self.conditions.join(" AND "));
         let mut sql = db.prepare_cached(&sql)?;
-        let rows = sql.query_map(params_from_iter(&self.values), read)?;
-        rows.collect()
+        let rows = sql.query_map(params_from_iter(&self.values), read)?.collect();
+        #[cfg(test)]
+        STEPS.with(|steps| steps.set(steps.get() + sql.reset_status(StatementStatus::VmStep)));
+        rows
     }
 }
 

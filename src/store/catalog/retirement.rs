@@ -17,7 +17,7 @@ impl Catalog {
     ///
     /// When SQLite says no.
     pub fn retirements(&self, filter: &Filter) -> Result<Vec<Retirement>, CatalogError> {
-        let clause = Clause::of(filter, None, Some(["from_us", "to_us"]));
+        let clause = Clause::of(filter, None, Some(["from_us <", "to_us >"]));
         let select = "SELECT * FROM retirements";
         let rows = self.read(|db| clause.all(db, select, "ORDER BY id", retirement))?;
         Ok(rows.into_iter().flatten().collect())

@@ -104,6 +104,15 @@ impl Catalog {
         })
     }
 
+    /// Up to when each market of each stream was last proven live.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite says no.
+    pub fn latest_proofs(&self) -> Result<Vec<Proven>, CatalogError> {
+        self.read(proven)
+    }
+
     /// How far it is published.
     pub(crate) fn start_position(&self) -> Result<Position, CatalogError> {
         self.read(position)

@@ -1,5 +1,6 @@
 //! The catalog on a real disk: all or nothing, what a start finds, what questions answer.
 
+mod growth;
 mod questions;
 mod readers;
 mod swap;
@@ -317,9 +318,9 @@ fn versions_are_told_apart() {
     drop(Catalog::open(&path).unwrap());
     drop(Catalog::open_read(&path).unwrap());
 
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
     for error in [Catalog::open(&path).unwrap_err(), Catalog::open_read(&path).unwrap_err()] {
-        assert!(matches!(error, CatalogError::Newer { found: 2, known: 1, .. }), "{error}");
+        assert!(matches!(error, CatalogError::Newer { found: 3, known: 2, .. }), "{error}");
     }
     std::fs::write(&path, "this is text").unwrap();
     for error in [Catalog::open(&path).unwrap_err(), Catalog::open_read(&path).unwrap_err()] {

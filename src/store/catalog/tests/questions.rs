@@ -66,7 +66,7 @@ fn coverage_unites_sessions_and_cuts_at_hours() {
             // The first died: it is proven to 01:30 and no further. The third proves nothing.
             sessions: vec![
                 session(1, Some(90 * minute), None),
-                session(2, None, Some(1)),
+                session(2, Some(180 * minute), Some(181 * minute)),
                 session(3, None, None),
             ],
             live: vec![
