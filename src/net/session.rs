@@ -10,12 +10,13 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::clock::Clock;
 use super::connect::MESSAGE_LIMIT;
@@ -103,7 +104,9 @@ pub struct Session {
     peer: Option<IpAddr>,
     clock: Arc<dyn Clock>,
     ping_every: Duration,
-    ping_at: Instant,
+    /// When the next ping goes. One timer for all of them: to set one anew for each message costs
+    /// more than to read it.
+    ping_at: Pin<Box<Sleep>>,
     opened_at: Timestamp,
 }
 
@@ -115,7 +118,7 @@ impl Session {
         ping_every: Duration,
         opened_at: Timestamp,
     ) -> Self {
-        let ping_at = Instant::now();
+        let ping_at = Box::pin(tokio::time::sleep(Duration::ZERO));
         let mut session = Self { socket, peer, clock, ping_every, ping_at, opened_at };
         session.plan_ping();
         session
@@ -139,7 +142,7 @@ impl Session {
             tokio::select! {
                 // The timer first: a venue that never pauses must not keep it from its turn.
                 biased;
-                () = tokio::time::sleep_until(self.ping_at) => {
+                () = &mut self.ping_at => {
                     if let Err(why) = self.ping().await {
                         return Incoming::Closed { at: self.clock.now(), why };
                     }
@@ -164,7 +167,7 @@ impl Session {
     /// the connection is over is for [`Session::next`] to say.
     pub async fn only_ping(&mut self) -> Infallible {
         loop {
-            tokio::time::sleep_until(self.ping_at).await;
+            self.ping_at.as_mut().await;
             if let Err(why) = self.ping().await {
                 tracing::debug!(%why, "a ping was not sent");
             }
@@ -228,7 +231,8 @@ impl Session {
     /// A tenth of jitter, so that many sessions do not ping in step.
     fn plan_ping(&mut self) {
         let every = self.ping_every.max(PING_FLOOR);
-        self.ping_at = Instant::now() + every.mul_f64(0.9 + 0.1 * rand::random::<f64>());
+        let at = Instant::now() + every.mul_f64(0.9 + 0.1 * rand::random::<f64>());
+        self.ping_at.as_mut().reset(at);
     }
 }
 

@@ -141,8 +141,6 @@ pub struct Writer {
     rolled: Timestamp,
     /// The day whose raw frames are being kept.
     raw_day: Option<NaiveDate>,
-    /// When the oldest frame arrived that the journal has not synced.
-    unsynced_since: Option<Timestamp>,
     next_frame: u64,
     next_segment: u64,
     next_session: i64,
@@ -280,12 +278,11 @@ impl Writer {
         }
         frame.sequence = self.next_frame;
         if self.journal.sync_due() {
-            self.persist(Self::sync)?;
+            self.persist(Self::sync_ahead)?;
         }
         self.journal.append(&frame)?;
         self.page_waits |= job.is_some();
         self.next_frame += 1;
-        self.unsynced_since.get_or_insert(frame.ts_recv);
         self.told.frames += 1;
         self.told.bytes += u64::try_from(frame.body.len()).unwrap_or(u64::MAX);
         self.read(&frame);
@@ -296,7 +293,8 @@ impl Writer {
     fn catch_up(&mut self) -> Result<(), WriterError> {
         let WriterOptions { sync_interval, gather, .. } = self.options;
         let patience = sync_interval.mul_f32(0.75).saturating_sub(gather);
-        let due = self.unsynced_since.is_some_and(|since| self.now.since(since) >= patience);
+        let due =
+            self.journal.unsynced_since().is_some_and(|since| self.now.since(since) >= patience);
         // Whoever asks for the pages of a job waits for each of them.
         if due || self.page_waits {
             self.persist(Self::sync)?;
@@ -347,11 +345,14 @@ impl Writer {
 
     fn sync(&mut self) -> Result<(), WriterError> {
         self.journal.sync()?;
-        self.unsynced_since = None;
         self.page_waits = false;
         self.intake.jobs.synced();
         self.tell_jobs();
         Ok(())
+    }
+
+    fn sync_ahead(&mut self) -> Result<(), WriterError> {
+        Ok(self.journal.sync_ahead()?)
     }
 
     /// Tells whoever runs jobs what became of their pages.

@@ -83,7 +83,6 @@ impl Writer {
             looked: Timestamp::MIN,
             rolled: Timestamp::MIN,
             raw_day: None,
-            unsynced_since: None,
             told: Progress::default(),
             progress: watch::Sender::new(Progress::default()),
             jobs_told: watch::Sender::default(),

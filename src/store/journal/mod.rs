@@ -17,7 +17,9 @@
 //! * A reader gives a frame exactly as it was appended, or not at all. Sequences rise.
 //! * Nothing in a file stops a start. What cannot be read is reported and never deleted.
 
+mod ahead;
 mod block;
+mod commit;
 mod format;
 mod names;
 mod pack;
@@ -33,13 +35,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use self::ahead::Ahead;
 use self::block::{Block, FRAME_BYTES_MAX};
-use self::format::FileHeader;
+use self::commit::Active;
 use self::names::move_into;
 use self::pack::Packer;
 use self::survey::{Segment, survey};
-use super::fs::{Fs, FsFile};
+use super::fs::Fs;
 use crate::model::frame::Frame;
+use crate::model::time::Timestamp;
 
 pub use self::format::Compression;
 pub use self::recovery::{Damage, Recovery, RecoveryReport, read_all, replay, replay_within};
@@ -160,25 +164,17 @@ pub struct Journal {
     /// Blocks that no sync has had yet, oldest first.
     pending: VecDeque<Block>,
     pending_bytes: usize,
-    packer: Packer,
+    /// None while it packs a block elsewhere.
+    packer: Option<Packer>,
+    /// A block from before all that are pending, and when its first frame arrived.
+    ahead: Option<Ahead>,
+    oldest: Option<Timestamp>,
     /// Memory of a block that is done, for the next one.
     spare: Vec<u8>,
     /// The lowest sequence that can be appended.
     next: u64,
     /// Every frame with a lower sequence is durable.
     durable: u64,
-}
-
-/// The file that is written to.
-#[derive(Debug)]
-struct Active {
-    file: Box<dyn FsFile>,
-    path: PathBuf,
-    header: FileHeader,
-    /// Bytes that a sync has had; the file is taken as damaged from there on when one fails.
-    bytes: u64,
-    /// The sequence behind its last durable frame.
-    end: u64,
 }
 
 impl Journal {
@@ -207,7 +203,9 @@ impl Journal {
             active: None,
             pending: VecDeque::new(),
             pending_bytes: 0,
-            packer: Packer::new(options.compression),
+            packer: None,
+            ahead: None,
+            oldest: None,
             spare: Vec::new(),
             next,
             durable: next,
@@ -258,33 +256,6 @@ impl Journal {
         self.pending_bytes
     }
 
-    /// Whether a block is full: time to sync.
-    #[must_use]
-    pub const fn sync_due(&self) -> bool {
-        self.pending_bytes >= self.options.block_bytes
-    }
-
-    /// Makes every appended frame durable, and tells the sequence below which all are. May be
-    /// called again after an error, as often as need be: nothing is lost by it.
-    ///
-    /// # Errors
-    ///
-    /// When the disk refuses.
-    pub fn sync(&mut self) -> Result<u64, JournalError> {
-        while let Some(mut block) = self.pending.pop_front() {
-            if let Err(error) = self.commit(&mut block) {
-                self.pending.push_front(block);
-                self.abandon();
-                return Err(error);
-            }
-            self.durable = block.end();
-            self.pending_bytes = self.pending_bytes.saturating_sub(block.bytes());
-            self.spare = block.spare();
-        }
-        self.durable = self.next;
-        Ok(self.durable)
-    }
-
     /// Ends the file that is written to, so that [`Self::release`] can have it.
     pub fn roll(&mut self) {
         let Some(active) = self.active.take() else { return };
@@ -328,45 +299,6 @@ impl Journal {
         Ok(released)
     }
 
-    /// Writes a block and makes it durable.
-    fn commit(&mut self, block: &mut Block) -> Result<(), JournalError> {
-        let active = match &mut self.active {
-            Some(active) => active,
-            None => {
-                self.active.insert(Active::make(&*self.fs, &self.folder, block, &self.options)?)
-            }
-        };
-        let before = if active.bytes == 0 { active.header.encode() } else { Vec::new() };
-        let path = &active.path;
-        let packed = self.packer.pack(block, active.header.salt, &before);
-        let bytes = packed.map_err(JournalError::disk("pack a block for", path))?;
-        active.file.write_all(bytes).map_err(JournalError::disk("write", path))?;
-        active.file.sync().map_err(JournalError::disk("sync", path))?;
-        if active.bytes == 0 {
-            let folder = &self.folder;
-            self.fs.sync_folder(folder).map_err(JournalError::disk("sync", folder))?;
-        }
-        active.bytes += bytes.len() as u64;
-        active.end = block.end();
-        if active.bytes >= self.options.segment_bytes {
-            self.roll();
-        }
-        Ok(())
-    }
-
-    /// Gives up the active file after a failure in it. Cutting it is for the space and for a
-    /// quiet next start; where the disk does not even do that, what is left behind the last good
-    /// sync holds frames that are written again elsewhere, or nothing readable.
-    fn abandon(&mut self) {
-        let Some(active) = self.active.take() else { return };
-        if active.bytes == 0 {
-            self.fs.remove(&active.path).ok();
-        } else {
-            self.fs.truncate(&active.path, active.bytes).ok();
-            self.close(&active);
-        }
-    }
-
     fn close(&mut self, active: &Active) {
         self.closed.push_back(Segment {
             path: active.path.clone(),
@@ -376,24 +308,5 @@ impl Journal {
             created: Some(active.header.created),
             damaged: Arc::new(AtomicBool::new(false)),
         });
-    }
-}
-
-impl Active {
-    /// A new file that begins with `block`. A name that is there already is one of a try whose
-    /// sync failed: no sync had anything in it.
-    fn make(
-        fs: &dyn Fs,
-        folder: &Path,
-        block: &Block,
-        options: &Options,
-    ) -> Result<Self, JournalError> {
-        let path = folder.join(names::segment_name(block.first()));
-        let mut file = fs.create(&path).map_err(JournalError::disk("make", &path))?;
-        // Room in advance is for speed only: a disk too full for it may still take the blocks.
-        file.reserve(options.segment_bytes).ok();
-        let header =
-            FileHeader { first: block.first(), created: block.created(), salt: rand::random() };
-        Ok(Self { file, path, header, bytes: 0, end: block.first() })
     }
 }

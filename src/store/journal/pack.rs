@@ -14,7 +14,7 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, Strategy, compress_bound};
 
 use super::block::Block;
-use super::format::{BLOCK_HEADER_BYTES, BlockHeader, Compression};
+use super::format::{BLOCK_HEADER_BYTES, BlockHeader, Compression, FILE_HEADER_BYTES, FileHeader};
 
 /// Zstandard's level: what one core keeps up with at many times the venue's rate.
 const LEVEL: i32 = 1;
@@ -33,67 +33,85 @@ const NEAR: Reach = Reach { window_log: 19, hash_log: 12 };
 /// 4 MiB by 131,072 places: 512 KiB of table.
 const FAR: Reach = Reach { window_log: 22, hash_log: 17 };
 
+/// Bytes before a packed body: a file's header, where the block is its first, and the block's own.
+const HEADERS: usize = FILE_HEADER_BYTES + BLOCK_HEADER_BYTES;
+
 /// Packs blocks.
 pub(super) struct Packer {
     compression: Compression,
     zstd: Compressor<'static>,
     reach: Option<Reach>,
+    /// Room for [`HEADERS`], then the packed body.
     out: Vec<u8>,
+    /// What the block's header will say of its body.
+    told: Told,
+}
+
+/// How a body was packed.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    compression: Compression,
+    raw: u32,
+    stored: u32,
+    crc: u32,
 }
 
 impl Packer {
     pub(super) fn new(compression: Compression) -> Self {
-        Self { compression, zstd: Compressor::default(), reach: None, out: Vec::new() }
+        let told = Told { compression: Compression::None, raw: 0, stored: 0, crc: 0 };
+        Self { compression, zstd: Compressor::default(), reach: None, out: Vec::new(), told }
     }
 
-    /// The block as it stands in a file, behind `before`: header and packed body. A body that
-    /// packing makes no smaller stays as it is.
-    pub(super) fn pack(
-        &mut self,
-        block: &mut Block,
-        salt: u64,
-        before: &[u8],
-    ) -> io::Result<&[u8]> {
-        let (first, frames) = (block.first(), block.frames());
+    /// Packs the body of `block`. One that packing makes no smaller stays as it is.
+    pub(super) fn pack(&mut self, block: &mut Block) -> io::Result<()> {
         let raw = block.body()?;
-        self.out.clear();
-        self.out.extend_from_slice(before);
-        // The header's place: it tells of what comes behind it.
-        let header_at = self.out.len();
-        self.out.resize(header_at + BLOCK_HEADER_BYTES, 0);
-        let body_at = self.out.len();
+        self.out.resize(HEADERS, 0);
         match self.compression {
             Compression::Zstd => {
                 self.look_back(if raw.len() < LARGE { NEAR } else { FAR })?;
                 self.out.reserve(compress_bound(raw.len()));
                 let mut out = Cursor::new(&mut self.out);
-                out.set_position(body_at as u64);
+                out.set_position(HEADERS as u64);
                 self.zstd.compress_to_buffer(raw, &mut out)?;
             }
             Compression::Lz4 => self.out.extend_from_slice(&lz4_flex::block::compress(raw)),
             Compression::None => {}
         }
         let mut compression = self.compression;
-        let packed = self.out.len() - body_at;
+        let packed = self.out.len() - HEADERS;
         if packed == 0 || packed >= raw.len() {
             compression = Compression::None;
-            self.out.truncate(body_at);
+            self.out.truncate(HEADERS);
             self.out.extend_from_slice(raw);
         }
-        let body = self.out.get(body_at..).unwrap_or_default();
-        let header = BlockHeader {
+        let body = self.out.get(HEADERS..).unwrap_or_default();
+        self.told = Told {
             compression,
-            stored: u32::try_from(body.len()).map_err(io::Error::other)?,
             raw: u32::try_from(raw.len()).map_err(io::Error::other)?,
-            frames,
-            first,
-            salt,
-            body_crc: crc32fast::hash(body),
+            stored: u32::try_from(body.len()).map_err(io::Error::other)?,
+            crc: crc32fast::hash(body),
         };
-        if let Some(place) = self.out.get_mut(header_at..body_at) {
-            place.copy_from_slice(&header.encode());
+        Ok(())
+    }
+
+    /// The bytes of `block`, which was packed last, as they stand in the file of `header`; with that
+    /// header where it is the `first`.
+    pub(super) fn bytes(&mut self, block: &Block, header: &FileHeader, first: bool) -> &[u8] {
+        let Told { compression, raw, stored, crc } = self.told;
+        let before = BlockHeader {
+            compression,
+            stored,
+            raw,
+            frames: block.frames(),
+            first: block.first(),
+            salt: header.salt,
+            body_crc: crc,
+        };
+        let headers = [header.encode(), before.encode()].concat();
+        if let Some(place) = self.out.get_mut(..headers.len()) {
+            place.copy_from_slice(&headers);
         }
-        Ok(&self.out)
+        self.out.get(if first { 0 } else { FILE_HEADER_BYTES }..).unwrap_or_default()
     }
 
     fn look_back(&mut self, reach: Reach) -> io::Result<()> {

@@ -26,7 +26,10 @@ fn run(disk: &FaultyFs, tries: u32, came: &mut Came) -> Result<(), JournalError>
     for sequence in 1..=30 {
         journal.append(&frame(sequence, 0))?;
         came.appended = sequence + 1;
-        if sequence % 3 == 0 {
+        if sequence % 6 == 3 {
+            insist(tries, || journal.sync_ahead())?;
+            came.durable = journal.durable;
+        } else if sequence % 6 == 0 {
             came.durable = insist(tries, || journal.sync())?;
         }
         if sequence % 11 == 0 {
@@ -144,7 +147,9 @@ fn a_full_disk_costs_nothing_once_it_has_room() {
             for sequence in 1..=40 {
                 journal.append(&frame(sequence, 0)).unwrap();
                 came.appended = sequence + 1;
-                if let Ok(durable) = journal.sync() {
+                if sequence % 2 == 1 && journal.sync_ahead().is_ok() {
+                    came.durable = journal.durable;
+                } else if let Ok(durable) = journal.sync() {
                     came.durable = durable;
                 }
                 if sequence == 30 {
