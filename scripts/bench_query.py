@@ -203,7 +203,7 @@ def queries(folder: Path, hours: float) -> None:
     table(["question", "DuckDB, files of a minute", "DuckDB, merged", "polars, files of a minute", "polars, merged"], rows)
 
 
-def write(rows: pa.Table, path: Path, lists="PLAIN", floats="PLAIN", level=3, group=32_768) -> Path:
+def write(rows: pa.Table, path: Path, lists="PLAIN", floats="PLAIN", level=3, group=32_768, codec="zstd", page=None) -> Path:
     """As the store writes it, but for what is said; DICTIONARY is one, too."""
     text, encodings = [], {}
     for field in rows.schema:
@@ -218,8 +218,8 @@ def write(rows: pa.Table, path: Path, lists="PLAIN", floats="PLAIN", level=3, gr
             encodings[field.name] = floats
     text += [name for name, encoding in encodings.items() if encoding == "DICTIONARY"]
     encodings = {name: encoding for name, encoding in encodings.items() if encoding != "DICTIONARY"}
-    pq.write_table(rows, path, compression="zstd", compression_level=level, use_dictionary=text,
-                   column_encoding=encodings, row_group_size=group, write_page_index=True)
+    pq.write_table(rows, path, compression=codec, compression_level=level, use_dictionary=text,
+                   column_encoding=encodings, row_group_size=group, data_page_size=page, write_page_index=True)
     return path
 
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::layout;
+use super::layout::{self, Effort};
 use super::merge::{KeyColumns, Merge, Source};
 use super::output::Output;
 use super::unique::{Dropped, Unique};
@@ -239,7 +239,10 @@ impl Outputs<'_> {
         }
         let (mut output, market) = match self.open.take() {
             Some(open) => open,
-            None => (Output::create(self.fs.as_ref(), self.paths, &self.names.next()?)?, market),
+            None => {
+                let (fs, name) = (self.fs.as_ref(), self.names.next()?);
+                (Output::create(fs, self.paths, &name, Effort::Thorough)?, market)
+            }
         };
         output.write(batch)?;
         self.open = Some((output, market));
