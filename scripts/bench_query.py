@@ -203,7 +203,7 @@ def queries(folder: Path, hours: float) -> None:
     table(["question", "DuckDB, files of a minute", "DuckDB, merged", "polars, files of a minute", "polars, merged"], rows)
 
 
-def write(rows: pa.Table, path: Path, lists="PLAIN", floats="PLAIN", level=3, group=32_768) -> Path:
+def write(rows: pa.Table, path: Path, lists="PLAIN", floats="PLAIN", level=3, group=32_768, codec="zstd", page=None) -> Path:
     """As the store writes it, but for what is said; DICTIONARY is one, too."""
     text, encodings = [], {}
     for field in rows.schema:
@@ -218,8 +218,8 @@ def write(rows: pa.Table, path: Path, lists="PLAIN", floats="PLAIN", level=3, gr
             encodings[field.name] = floats
     text += [name for name, encoding in encodings.items() if encoding == "DICTIONARY"]
     encodings = {name: encoding for name, encoding in encodings.items() if encoding != "DICTIONARY"}
-    pq.write_table(rows, path, compression="zstd", compression_level=level, use_dictionary=text,
-                   column_encoding=encodings, row_group_size=group, write_page_index=True)
+    pq.write_table(rows, path, compression=codec, compression_level=level, use_dictionary=text,
+                   column_encoding=encodings, row_group_size=group, data_page_size=page, write_page_index=True)
     return path
 
 
@@ -288,7 +288,7 @@ def convert(frame: pl.DataFrame, rows: pa.Table, stream: str, scratch: Path) -> 
 
 def layouts(folder: Path, scratch: Path, hours: float) -> None:
     variants = {
-        "as chosen: doubles plain, zstd 3, groups of 32,768": {},
+        "as recorded: doubles plain, zstd 3, groups of 32,768": {},
         "zstd 1": {"level": 1},
         "zstd 9": {"level": 9},
         "doubles as dictionaries": {"lists": "DICTIONARY", "floats": "DICTIONARY"},
@@ -300,7 +300,7 @@ def layouts(folder: Path, scratch: Path, hours: float) -> None:
     quarter = DAY + timedelta(hours=hours / 4)
     books = some_rows(folder / "merged", "orderbook", "ts_event", DAY, quarter)
     trades = some_rows(folder / "merged", "trade", "ts_event", DAY, DAY + timedelta(hours=24))
-    print(f"**Layouts.** Written by pyarrow: {books.num_rows:,} books (a quarter of the day) and {trades.num_rows:,} trades (all of it), "
+    print(f"**Layouts.** Written by pyarrow, with pages of 1 MiB: {books.num_rows:,} books (a quarter of the day) and {trades.num_rows:,} trades (all of it), "
           "sorted as ours. Milliseconds, best / median of 5: the best quotes of one market's books, and its trades with all columns.\n")
     told, runners = {}, {}
     for place, (name, how) in enumerate(variants.items()):

@@ -14,7 +14,9 @@
 //! | `VERITAPE_BENCH_RATE` | frames a second of all markets together: 25 |
 //! | `VERITAPE_BENCH_MINUTES` | minutes from midnight on: 1440 with a folder, else 10 |
 //! | `VERITAPE_BENCH_SEED` | another day: 1 |
+//! | `VERITAPE_BENCH_CAPTURE` | a file of frames of the venue, instead of a day: `capture.rs` |
 
+mod capture;
 mod day;
 mod dice;
 mod market;
@@ -22,7 +24,7 @@ mod market;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let minutes = setting("MINUTES", if data.is_some() { 1_440 } else { 10 })?;
     let temporary = tempfile::tempdir()?;
     let data = data.unwrap_or_else(|| temporary.path().to_owned());
+    if let Some(path) = std::env::var_os("VERITAPE_BENCH_CAPTURE") {
+        return captured(data, path.as_ref());
+    }
     let of_day = NaiveDate::from_ymd_opt(2026, 11, 20).ok_or("no such day")?;
     let start = Timestamp::from(of_day.and_time(chrono::NaiveTime::MIN).and_utc());
     let markets = usize::try_from(setting("MARKETS", 855)?)?;
@@ -63,11 +68,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         folder.publish(&rows, start.after(MINUTE * minute))?;
     }
     folder.end(&day, start, start.after(MINUTE * u32::try_from(minutes)?))?;
-    let mut out = io::stdout().lock();
-    for (stream, (files, rows, bytes)) in &folder.written {
-        writeln!(out, "{stream}: {rows} rows, {bytes} bytes in {files} files")?;
+    folder.tell()
+}
+
+/// Writes what a venue sent.
+fn captured(data: PathBuf, path: &Path) -> Result<(), Box<dyn Error>> {
+    let pieces = capture::pieces(path)?;
+    let (_, first) = pieces.first().ok_or("no frame")?;
+    let mut folder = Folder::new(data, first.date())?;
+    for (rows, at) in &pieces {
+        folder.publish(rows, *at)?;
     }
-    Ok(())
+    folder.tell()
 }
 
 fn setting(name: &str, default: u64) -> Result<u64, Box<dyn Error>> {
@@ -127,6 +139,15 @@ impl Folder {
         let sessions = vec![session(day, from, Some(to.after(LATE)))];
         let next_frame = Some(u64::try_from(day.frames())? + 1);
         self.catalog.publish(&Change { at: to, sessions, next_frame, ..Change::default() })?;
+        Ok(())
+    }
+
+    /// Says what there is.
+    fn tell(&self) -> Result<(), Box<dyn Error>> {
+        let mut out = io::stdout().lock();
+        for (stream, (files, rows, bytes)) in &self.written {
+            writeln!(out, "{stream}: {rows} rows, {bytes} bytes in {files} files")?;
+        }
         Ok(())
     }
 

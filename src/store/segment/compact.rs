@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::layout;
+use super::layout::{self, Effort};
 use super::merge::{KeyColumns, Merge, Source};
 use super::output::Output;
 use super::unique::{Dropped, Unique};
@@ -237,9 +237,11 @@ impl Outputs<'_> {
         if self.open.as_ref().is_some_and(|(_, open)| *open != market) {
             self.close()?;
         }
-        let (mut output, market) = match self.open.take() {
-            Some(open) => open,
-            None => (Output::create(self.fs.as_ref(), self.paths, &self.names.next()?)?, market),
+        let (mut output, market) = if let Some(open) = self.open.take() {
+            open
+        } else {
+            let (fs, name) = (self.fs.as_ref(), self.names.next()?);
+            (Output::create(fs, self.paths, &name, Effort::Thorough)?, market)
         };
         output.write(batch)?;
         self.open = Some((output, market));

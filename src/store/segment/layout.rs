@@ -25,10 +25,6 @@ pub(super) const ROW_GROUP_ROWS: usize = 32_768;
 pub(super) const GROUP_LEAST_ROWS: usize = 20_000;
 /// Bytes at which a row group ends before it is full: rows of stream `unread` can be large.
 const ROW_GROUP_BYTES: usize = 64 << 20;
-/// Bytes in a page, before compression. Who merges files holds an open page of each of their
-/// columns. Four times as large saves 0.1 % of the bytes of order books (measured 2026-11-21).
-const PAGE_BYTES: usize = 256 << 10;
-pub(super) const ZSTD_LEVEL: i32 = 3;
 
 /// The columns that every file is sorted by, the time between them: see [`time_column`].
 pub(super) const MARKET: &str = "market";
@@ -36,6 +32,39 @@ pub(super) const FRAME: &str = "frame";
 pub(super) const TS_RECV: &str = "ts_recv";
 /// The venue's number of a row: of trades.
 pub(super) const ID: &str = "id";
+
+/// How hard the bytes of a part are pressed (measured 2026-11-21: `schemas/README.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// While others wait: a part of what just came, or one on the way into another.
+    Quick,
+    /// For what a compaction leaves: it is written once and kept.
+    Thorough,
+}
+
+impl Effort {
+    /// The level of zstd. The fourth saves a fifteenth of the bytes of order books, and takes half
+    /// as long again to write them.
+    pub(super) const fn zstd_level(self) -> i32 {
+        match self {
+            Self::Quick => 3,
+            Self::Thorough => 4,
+        }
+    }
+
+    /// Bytes in a page, before compression; it ends with the thousand values that pass this. Who
+    /// merges files holds an open page of each of their columns, and four times as large saves
+    /// nothing worth it.
+    ///
+    /// zstd's levels depend on the length of what it is given: the fourth searches as above up to
+    /// 256 KiB, and is hardly more than the third beyond. So these pages stay below that.
+    const fn page_bytes(self) -> usize {
+        match self {
+            Self::Quick => 256 << 10,
+            Self::Thorough => 240 << 10,
+        }
+    }
+}
 
 /// Names of the key-value metadata of each file.
 pub(super) mod key {
@@ -85,14 +114,17 @@ pub(super) fn data_type(kind: Kind) -> DataType {
 }
 
 /// How the file `name` is to be written.
-pub(super) fn properties(name: &PartName) -> Result<WriterProperties, ParquetError> {
+pub(super) fn properties(
+    name: &PartName,
+    effort: Effort,
+) -> Result<WriterProperties, ParquetError> {
     let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("veritape ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(effort.zstd_level())?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        .set_data_page_size_limit(PAGE_BYTES)
+        .set_data_page_size_limit(effort.page_bytes())
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorting(name.stream)?))
         .set_key_value_metadata(Some(vec![

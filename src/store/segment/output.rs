@@ -10,7 +10,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
-use super::layout::{self, GROUP_LEAST_ROWS, key};
+use super::layout::{self, Effort, GROUP_LEAST_ROWS, key};
 use super::merge::KeyColumns;
 use super::write::misfit;
 use super::{Ends, FORMAT_VERSION, Segment, SegmentError, places};
@@ -35,6 +35,7 @@ impl Output {
         fs: &dyn Fs,
         paths: &Paths,
         name: &PartName,
+        effort: Effort,
     ) -> Result<Self, SegmentError> {
         let (path, tmp) = (paths.part(name), paths.unpublished(name));
         for folder in [tmp.parent(), path.parent()].into_iter().flatten() {
@@ -42,7 +43,7 @@ impl Output {
         }
         let file = fs.create(&tmp).map_err(SegmentError::disk("create", &tmp))?;
         let fault = |e| SegmentError::writing(name, &tmp, e);
-        let properties = layout::properties(name).map_err(fault)?;
+        let properties = layout::properties(name, effort).map_err(fault)?;
         let schema = layout::schema(name.stream);
         let writer =
             ArrowWriter::try_new(Hashed::new(file), schema, Some(properties)).map_err(fault)?;

@@ -83,7 +83,7 @@ impl<W: Write + Send> Sheet<W> {
     pub fn new(to: W, columns: &[(&str, Kind)]) -> io::Result<Self> {
         let field = |(name, kind): &(&str, Kind)| Field::new(*name, layout::data_type(*kind), true);
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-        let level = ZstdLevel::try_new(layout::ZSTD_LEVEL).map_err(fault)?;
+        let level = ZstdLevel::try_new(layout::Effort::Quick.zstd_level()).map_err(fault)?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(layout::ROW_GROUP_ROWS))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::batch::Batches;
 use super::cells::{Cells, Extent, scan_part};
 use super::frames::Frames;
+use super::layout::Effort;
 use super::merge::{Keys, Merge, Source, Wanted};
 use super::output::Output;
 use super::read::Part;
@@ -192,7 +193,7 @@ fn write_tmp(
     let mut sources = bases(fs, paths, &contents)?;
     sources.push(Source::new(Batches::sorted(name, rows), Omit::Nothing));
     let mut merge = Merge::new(name, sources);
-    let mut output = Output::create(fs.as_ref(), paths, name)?;
+    let mut output = Output::create(fs.as_ref(), paths, name, Effort::Quick)?;
     while let Some(batch) = merge.next()? {
         output.write(&batch)?;
     }

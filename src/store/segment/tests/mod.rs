@@ -1,5 +1,6 @@
 //! Parts written to a real disk and read back.
 
+mod effort;
 mod faults;
 mod layout;
 mod merge;
