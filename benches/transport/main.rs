@@ -5,9 +5,10 @@
 //! microseconds of this thread's processor for a message, medians of some rounds in which all take
 //! their turn, and for each the share of the session that reads plain messages.
 //!
-//! How well messages pack with the earlier ones in mind hangs on how many markets share the connection:
-//! the packer looks back over 32 KiB. Books and the mix are those of the simulated venue; real captures beside the package are read
-//! where they are there. `VERITAPE_BENCH_CASE=packed` has one case only, for callgrind.
+//! How well messages pack with the earlier ones in mind hangs on how many markets share the
+//! connection: the packer looks back over 32 KiB. Books and the mix are those of the simulated venue;
+//! real captures beside the package are read where they are there. `VERITAPE_BENCH_CASE=packed` has
+//! one case only, for callgrind.
 
 #[path = "../frames/mod.rs"]
 mod frames;
@@ -42,6 +43,8 @@ const ROUNDS: usize = 7;
 const MESSAGES: u64 = 20_000;
 /// Templates that a pool has.
 const POOL: usize = 5_000;
+/// When the first message is from.
+const FIRST_MILLI: u64 = 1_700_000_000_000;
 /// Messages a millisecond of the venue's own time.
 const PER_MILLI: u64 = 5;
 
@@ -211,7 +214,7 @@ fn of_few(pool: &Pool) -> Pool {
     const WINDOW_BYTES: usize = 32 << 10;
     let code = |template: &frames::Template| {
         let mut body = Vec::new();
-        template.write(&mut body, 0, 0);
+        template.write(&mut body, 0, FIRST_MILLI);
         let message: Value = serde_json::from_slice(&body).unwrap_or_default();
         message.get("code").and_then(Value::as_str).unwrap_or_default().to_owned()
     };
@@ -230,7 +233,7 @@ fn of_few(pool: &Pool) -> Pool {
 fn written(pool: &Pool, count: u64) -> Vec<Vec<u8>> {
     let write = |(nth, template): (u64, &frames::Template)| {
         let mut body = Vec::with_capacity(template.len());
-        template.write(&mut body, nth, 1_700_000_000_000 + nth / PER_MILLI);
+        template.write(&mut body, nth, FIRST_MILLI + nth / PER_MILLI);
         body
     };
     (0..count).zip(pool.templates.iter().cycle()).map(write).collect()
@@ -247,7 +250,7 @@ fn real() -> Result<Option<Vec<Vec<u8>>>, Box<dyn Error>> {
         let frame = line.get("frame").and_then(Value::as_str).ok_or("a line without a frame")?;
         messages.push(frame.as_bytes().to_vec());
     }
-    // A window holds a tenth of them: what came a round ago helps nobody to pack.
+    // They are seven times the packer's window: what came a round ago helps nobody to pack.
     Ok(Some(messages.iter().cycle().take(usize::try_from(MESSAGES)?).cloned().collect()))
 }
 
