@@ -189,8 +189,7 @@ impl Run {
             bytes: self.bytes,
         });
         let data_for = self.vitals.data_for();
-        // A successor is there already, or nothing follows: there is time for a polite end. Where
-        // there is not, what the venue thinks of it does not matter.
+        // A successor is there already, or nothing follows: there is time for a polite end.
         let told = self.live.context.queue.send(closed).await;
         if retired {
             self.session.close().await;
@@ -221,9 +220,8 @@ impl Run {
             subscriptions = self.live.subscriptions.len(),
             "connected",
         );
-        let retire = self.live.retire.clone();
         // Made once: to make it for each frame costs more than reading one.
-        let mut retired = pin!(retire.cancelled());
+        let mut retired = pin!(self.live.retire.clone().cancelled_owned());
         let mut check = tokio::time::interval(CHECK_EVERY);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
