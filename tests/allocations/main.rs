@@ -1,6 +1,5 @@
 //! What reading a message takes of the allocator. A program of its own, because its allocator counts.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use veritape::model::frame::{Frame, Origin};
@@ -17,19 +16,15 @@ type Names = [&'static str; 4];
 
 /// A book of so many levels, as the venue writes it in one of its formats.
 fn book(head: &str, names: Names, tail: &str, levels: usize) -> Frame {
-    let mut text = head.to_owned();
-    for level in 0..levels {
-        let comma = if level == 0 { "" } else { "," };
-        let [ask_price, bid_price, ask_size, bid_size] = names;
-        write!(
-            text,
-            "{comma}{{\"{ask_price}\":{}.0,\"{bid_price}\":{}.0,\"{ask_size}\":0.{level}5,\"{bid_size}\":1.25}}",
-            150_000_001 + level,
-            150_000_000 - level,
+    let [ask_price, bid_price, ask_size, bid_size] = names;
+    let level = |level: usize| {
+        let (ask, bid) = (150_000_001 + level, 150_000_000 - level);
+        format!(
+            "{{\"{ask_price}\":{ask}.0,\"{bid_price}\":{bid}.0,\"{ask_size}\":0.{level}5,\"{bid_size}\":1.25}}"
         )
-        .expect("memory");
-    }
-    text.push_str(tail);
+    };
+    let levels: Vec<String> = (0..levels).map(level).collect();
+    let text = [head, &levels.join(","), tail].concat();
     let origin = Arc::new(Origin {
         venue: "upbit".into(),
         session: 1,

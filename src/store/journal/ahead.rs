@@ -15,14 +15,14 @@ use super::pack::Packer;
 pub(super) struct Packed {
     pub(super) block: Block,
     pub(super) packer: Packer,
-    pub(super) packed: io::Result<()>,
+    pub(super) outcome: io::Result<()>,
 }
 
 impl Packed {
     /// Packs it here and now.
     pub(super) fn now(mut block: Block, mut packer: Packer) -> Self {
-        let packed = packer.pack(&mut block);
-        Self { block, packer, packed }
+        let outcome = packer.pack(&mut block);
+        Self { block, packer, outcome }
     }
 }
 
@@ -30,9 +30,9 @@ impl Packed {
 #[derive(Debug)]
 pub(super) enum Ahead {
     /// By this thread.
-    By(JoinHandle<Option<Packed>>),
+    By(JoinHandle<Option<Box<Packed>>>),
     /// It was packed here after all.
-    Done(Option<Packed>),
+    Done(Option<Box<Packed>>),
 }
 
 impl Ahead {
@@ -51,7 +51,7 @@ impl Ahead {
     }
 
     /// Waits until it is packed. A panic in packing goes on here; there is nothing only after one.
-    pub(super) fn wait(self) -> Option<Packed> {
+    pub(super) fn wait(self) -> Option<Box<Packed>> {
         match self {
             Self::By(thread) => {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -61,7 +61,7 @@ impl Ahead {
     }
 }
 
-fn pack(work: &Mutex<Option<(Block, Packer)>>) -> Option<Packed> {
+fn pack(work: &Mutex<Option<(Block, Packer)>>) -> Option<Box<Packed>> {
     let (block, packer) = work.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    Some(Packed::now(block, packer))
+    Some(Box::new(Packed::now(block, packer)))
 }

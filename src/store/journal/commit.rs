@@ -78,7 +78,7 @@ impl Journal {
     fn settle(&mut self) -> Result<(), JournalError> {
         self.oldest = None;
         match self.ahead.take().and_then(Ahead::wait) {
-            Some(packed) => self.commit(packed),
+            Some(packed) => self.commit(*packed),
             None => Ok(()),
         }
     }
@@ -89,8 +89,8 @@ impl Journal {
 
     /// Writes a block and makes it durable; where the disk refuses it is pending again, and first.
     fn commit(&mut self, packed: Packed) -> Result<(), JournalError> {
-        let Packed { block, mut packer, packed } = packed;
-        let written = self.write(&block, &mut packer, packed);
+        let Packed { block, mut packer, outcome } = packed;
+        let written = self.write(&block, &mut packer, outcome);
         self.packer = Some(packer);
         if let Err(error) = written {
             self.pending.push_front(block);
@@ -107,7 +107,7 @@ impl Journal {
         &mut self,
         block: &Block,
         packer: &mut Packer,
-        packed: io::Result<()>,
+        outcome: io::Result<()>,
     ) -> Result<(), JournalError> {
         let active = match &mut self.active {
             Some(active) => active,
@@ -116,7 +116,7 @@ impl Journal {
             }
         };
         let path = &active.path;
-        packed.map_err(JournalError::disk("pack a block for", path))?;
+        outcome.map_err(JournalError::disk("pack a block for", path))?;
         let first = active.bytes == 0;
         let bytes = packer.bytes(block, &active.header, first);
         active.file.write_all(bytes).map_err(JournalError::disk("write", path))?;
