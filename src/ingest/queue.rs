@@ -158,6 +158,12 @@ impl Receiver {
         count > 0
     }
 
+    /// How many events may wait in the queue.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        u64::try_from(self.waiting.max_capacity()).unwrap_or(u64::MAX)
+    }
+
     /// What is in the queue, for whoever watches.
     #[must_use]
     pub fn gauge(&self) -> Arc<Gauge> {

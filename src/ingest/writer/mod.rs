@@ -178,13 +178,15 @@ impl Writer {
         let mut batch = Vec::with_capacity(BATCH);
         self.gauge = queue.gauge();
         self.options.gather = self.options.gather.min(self.options.sync_interval / 10);
+        // A small queue would be full meanwhile.
+        let gathers = queue.limit() >= 16 * GATHER_BELOW;
         while queue.recv_batch(&mut batch, BATCH) {
             for event in batch.drain(..) {
                 self.take(event)?;
             }
             let somebody_waits = self.page_waits;
             self.catch_up()?;
-            if !somebody_waits && self.gauge.events() < GATHER_BELOW {
+            if gathers && !somebody_waits && self.gauge.events() < GATHER_BELOW {
                 thread::sleep(self.options.gather);
             }
         }
