@@ -62,7 +62,8 @@ impl Journal {
     /// When the disk refuses; as after [`Self::sync`].
     pub fn sync_ahead(&mut self) -> Result<(), JournalError> {
         self.settle()?;
-        // More than one wait only after an error: then the disk has to show first that it is well.
+        // More than one wait after an error, when the disk has to show first that it is well; or
+        // where sequences were left out.
         if self.pending.len() > 1 {
             return self.sync().map(drop);
         }
