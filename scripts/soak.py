@@ -231,12 +231,15 @@ class Soak:
                 time.sleep(pause)
                 self.start_recorder()
         self.minute(minute)
+        # What went before its last start is a gap once it is there again.
+        self.wait_until_it_says("connected", self.lives[-1])
         self.die(signal.SIGTERM)
 
     def die(self, kind: int):
         life = self.lives[-1]
         if kind == signal.SIGTERM:
-            self.wait_until_it_listens(life)
+            # It takes signals then: asked to end before, it has nothing to end politely.
+            self.wait_until_it_says("recording into", life)
         life.look()
         life.process.send_signal(kind)
         life.end = signal.Signals(kind).name
@@ -248,12 +251,11 @@ class Soak:
             self.findings.append(f"life {len(self.lives)} ended with {code} after SIGTERM")
         self.running.remove(life.process)
 
-    def wait_until_it_listens(self, life: Life):
-        """Until the recorder takes signals: asked to end before, it has nothing to end politely."""
+    def wait_until_it_says(self, words: str, life: Life):
         deadline = time.monotonic() + SOON
-        while "recording into" not in life.log.read_text(errors="replace"):
+        while words not in life.log.read_text(errors="replace"):
             if time.monotonic() > deadline or life.process.poll() is not None:
-                raise Fault(f"the recorder does not record; see {life.log}")
+                raise Fault(f"the recorder does not say {words!r}; see {life.log}")
             time.sleep(0.05)
 
     def minute(self, minute: int):
