@@ -26,7 +26,7 @@ pub(crate) const DAY: Duration = Duration::from_hours(24);
 pub(crate) struct Past {
     folder: TempDir,
     pub(crate) sim: Sim,
-    /// When it began, on a whole minute.
+    /// When it began, on a whole minute that begins no hour.
     now: Timestamp,
 }
 
@@ -40,6 +40,8 @@ impl Past {
         // A minute ends and is settled before anything of it is asked for.
         let now = SystemClock::new().now().before(Duration::from_secs(10));
         let now = Timestamp::from_micros(now.micros() - now.micros().rem_euclid(60_000_000));
+        // What ends at midnight touches a day less, and wholly.
+        let now = if now == now.hour() { now.before(Duration::from_mins(1)) } else { now };
         let sim = Sim::start(&[venue, &files].concat());
         Self { folder, sim, now }
     }
