@@ -63,7 +63,9 @@ impl Past {
     /// The requests for pages that were made so far: when (milliseconds), address, status.
     pub(crate) fn calls(&self) -> Vec<(i64, String, u64)> {
         let log = fs::read_to_string(self.folder.path().join("calls")).unwrap();
-        let calls = json_lines(&log).into_iter().filter(|call| call["group"] != "market");
+        // The last line may still be written.
+        let log = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let calls = json_lines(log).into_iter().filter(|call| call["group"] != "market");
         let read = |call: Value| {
             let url = call["url"].as_str().unwrap().to_owned();
             (call["at"].as_i64().unwrap(), url, call["status"].as_u64().unwrap())
