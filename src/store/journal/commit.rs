@@ -104,6 +104,7 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes what the packer holds of `block`, into a new file where there is none, and syncs it.
     fn write(
         &mut self,
         block: &Block,

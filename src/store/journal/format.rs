@@ -24,7 +24,7 @@ const VERSION: u16 = 1;
 /// How the body of a block is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
-    /// Zstandard, level 1: a quarter of the bytes at 150,000 messages a second.
+    /// Zstandard, level 1: an eighth to a third of the bytes (see `pack`).
     #[default]
     Zstd,
     /// LZ4: less work, larger files.
