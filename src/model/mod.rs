@@ -7,6 +7,7 @@ pub mod gap;
 pub mod job;
 pub mod market;
 pub mod record;
+pub mod slab;
 pub mod span;
 pub mod spelling;
 pub mod subscription;

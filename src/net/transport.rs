@@ -2,7 +2,7 @@
 //!
 //! Invariants: polling may stop at any point, and no message is lost; pings of the other side are
 //! answered unasked; no message is larger than [`super::connect::MESSAGE_LIMIT`], packed or not; a
-//! body is handed over as the library has it, never copied.
+//! body keeps no memory of the library busy.
 //!
 //! Each library has a file of its own, which alone names its types and says what its errors mean.
 //! Both open in the same way, by the same handshake; they differ in who reads what follows.

@@ -14,10 +14,18 @@ use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use super::{Call, Message, Outgoing, Transport};
+use crate::model::slab::Slab;
 use crate::net::connect::{ConnectError, MESSAGE_LIMIT, retry_after};
 use crate::net::session::Why;
 use crate::net::wire::Steady;
 use crate::net::{http, tls};
+
+/// Bytes that are read at once at the most. The library clears what it reads into each time, all of
+/// it, whatever comes.
+const READ_BYTES: usize = 16 << 10;
+/// Memory for messages: as many pieces as a queue that is full of them.
+const PIECE_BYTES: usize = 64 << 10;
+const PIECES: usize = 1_024;
 
 /// A request for a websocket.
 pub(in crate::net) type Request = tungstenite::handshake::client::Request;
@@ -42,12 +50,13 @@ pub(in crate::net) async fn open(
     )
     .await
     .map_err(|error| refused(call.url, call.secure, error))?;
-    Ok(Box::new(Tungstenite(socket)))
+    Ok(Box::new(Tungstenite { socket, bodies: Slab::new(PIECE_BYTES, PIECES) }))
 }
 
 /// The limits of a websocket.
 pub(super) fn config() -> WebSocketConfig {
     WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
         .max_message_size(Some(MESSAGE_LIMIT))
         .max_frame_size(Some(MESSAGE_LIMIT))
 }
@@ -76,14 +85,19 @@ pub(super) fn refused(url: &str, secure: bool, error: Error) -> ConnectError {
     ConnectError::Handshake { url, detail }
 }
 
+/// A websocket. What it hands out is copied: the library reads into memory of its own, and while
+/// anybody holds a message of it, it takes other memory for what comes next.
 #[derive(Debug)]
-struct Tungstenite(WebSocketStream<MaybeTlsStream<Steady>>);
+struct Tungstenite {
+    socket: WebSocketStream<MaybeTlsStream<Steady>>,
+    bodies: Slab,
+}
 
 impl Transport for Tungstenite {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, Why>> {
         loop {
-            return Poll::Ready(match ready!(Pin::new(&mut self.0).poll_next(context)) {
-                Some(Ok(message)) => match incoming(message) {
+            return Poll::Ready(match ready!(Pin::new(&mut self.socket).poll_next(context)) {
+                Some(Ok(message)) => match incoming(message, &mut self.bodies) {
                     Some(message) => Ok(message),
                     None => continue,
                 },
@@ -94,7 +108,7 @@ impl Transport for Tungstenite {
     }
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Why>> {
-        Pin::new(&mut self.0).poll_ready(context).map_err(why)
+        Pin::new(&mut self.socket).poll_ready(context).map_err(why)
     }
 
     fn start_send(&mut self, frame: Outgoing) -> Result<(), Why> {
@@ -106,24 +120,24 @@ impl Transport for Tungstenite {
                 tungstenite::Message::Close(Some(frame))
             }
         };
-        Pin::new(&mut self.0).start_send(message).map_err(why)
+        Pin::new(&mut self.socket).start_send(message).map_err(why)
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Why>> {
-        Pin::new(&mut self.0).poll_flush(context).map_err(why)
+        Pin::new(&mut self.socket).poll_flush(context).map_err(why)
     }
 
     fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Why>> {
-        Pin::new(&mut self.0).poll_close(context).map_err(why)
+        Pin::new(&mut self.socket).poll_close(context).map_err(why)
     }
 }
 
 /// None for what has no meaning to us.
-fn incoming(message: tungstenite::Message) -> Option<Message> {
+fn incoming(message: tungstenite::Message, bodies: &mut Slab) -> Option<Message> {
     use tungstenite::Message as Theirs;
     Some(match message {
-        Theirs::Text(text) => Message::Data(text.into()),
-        Theirs::Binary(body) => Message::Data(body),
+        Theirs::Text(text) => Message::Data(bodies.keep(text.as_bytes())),
+        Theirs::Binary(body) => Message::Data(bodies.keep(&body)),
         Theirs::Ping(_) | Theirs::Pong(_) => Message::Proof,
         Theirs::Close(frame) => {
             let (code, reason) = frame.map_or((None, String::new()), |frame| {
