@@ -5,6 +5,7 @@
 
 use smol_str::SmolStr;
 
+use super::doubles::Doubles;
 use crate::model::market::{Change, Market, Side, Source};
 use crate::model::time::Timestamp;
 
@@ -116,10 +117,10 @@ cell!(Side, Text, |value, sink| sink.text(Some(value.as_str())), |sink| sink.tex
 cell!(Change, Text, |value, sink| sink.text(Some(value.as_str())), |sink| sink.text(None));
 cell!(Source, Text, |value, sink| sink.text(Some(value.as_str())), |sink| sink.text(None));
 
-impl Cell for Box<[f64]> {
+impl Cell for Doubles {
     const KIND: Kind = Kind::FloatList;
     fn put(&self, sink: &mut impl CellSink) {
-        sink.floats(self);
+        sink.floats(&self.list());
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod candle;
 pub mod cell;
+pub mod doubles;
 pub mod instrument;
 pub mod orderbook;
 pub mod row;
@@ -17,6 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 pub use self::candle::Candle;
 pub use self::cell::{Cell, CellSink, Column, Columns, Kind};
+pub use self::doubles::Doubles;
 pub use self::instrument::Instrument;
 pub use self::orderbook::Orderbook;
 pub use self::row::Head;
@@ -119,7 +121,7 @@ const ALLOCATION: usize = 16;
 bodies! {
     Trade(Trade) for Stream::Trade, time |one| Some(one.ts_event), heap |_| 0;
     Orderbook(Box<Orderbook>) for Stream::Orderbook, time |one| Some(one.ts_event),
-        heap |one| size_of::<Orderbook>() + 16 * (one.ask_price.len() + one.bid_price.len()) + 5 * ALLOCATION;
+        heap |one| size_of::<Orderbook>() + 16 * (one.ask_price.len() + one.bid_price.len()) + ALLOCATION;
     Ticker(Box<Ticker>) for Stream::Ticker, time |one| Some(one.ts_event),
         heap |_| size_of::<Ticker>() + ALLOCATION;
     Candle(Candle) for Stream::Candle(_), time |one| Some(one.ts_open), heap |_| 0;

@@ -1,6 +1,7 @@
 //! Whole order books.
 
 use super::cell::record;
+use super::doubles::Doubles;
 use crate::model::time::Timestamp;
 
 record! {
@@ -28,12 +29,12 @@ record! {
         best_bid_size: Option<f64>,
         /// Ask prices, lowest first. Unit: quote currency. Upbit: `orderbook_units[].ask_price`
         /// (`obu[].ap`), padding (price 0) left out.
-        ask_price: Box<[f64]>,
+        ask_price: Doubles,
         /// Ask sizes, in the order of `ask_price`. Unit: base currency. Upbit: `ask_size` (`as`).
-        ask_size: Box<[f64]>,
+        ask_size: Doubles,
         /// Bid prices, highest first. Unit: quote currency. Upbit: `bid_price` (`bp`).
-        bid_price: Box<[f64]>,
+        bid_price: Doubles,
         /// Bid sizes, in the order of `bid_price`. Unit: base currency. Upbit: `bid_size` (`bs`).
-        bid_size: Box<[f64]>,
+        bid_size: Doubles,
     }
 }

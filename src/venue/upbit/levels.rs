@@ -1,47 +1,47 @@
 //! The levels of an order book: nine tenths of its bytes.
 
+use std::cell::Cell;
+
 use serde::de::SeqAccess;
 
-use super::plain::{Plain, ReadPlain as _};
+use super::plain::Plain;
 use super::value::{Read, Value};
 use super::wire::Unit;
-
-/// Levels of a whole book of most markets.
-const LEVELS: usize = 30;
+use crate::model::record::Doubles;
 
 /// The levels of an order book, best first, without the padding (price 0) of either side.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Levels {
-    pub(super) ask_price: Vec<f64>,
-    pub(super) ask_size: Vec<f64>,
-    pub(super) bid_price: Vec<f64>,
-    pub(super) bid_size: Vec<f64>,
+    pub(super) ask_price: Doubles,
+    pub(super) ask_size: Doubles,
+    pub(super) bid_price: Doubles,
+    pub(super) bid_size: Doubles,
 }
 
 impl Read for Levels {
     const WHAT: &'static str = "a list of levels with a price and a size for each side";
 
     fn seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
-        let mut levels = Self::with_room(seq.size_hint().unwrap_or_default());
+        let mut lists = Lists::take();
         let mut good = true;
         while let Some(unit) = seq.next_element::<Value<Unit>>()? {
             let Value::Is(unit) = unit else {
                 good = false;
                 continue;
             };
-            good &= levels.add(
+            good &= lists.add(
                 &unit.ask_price.value,
                 &unit.ask_size.value,
                 &unit.bid_price.value,
                 &unit.bid_size.value,
             );
         }
-        Ok(good.then_some(levels))
+        Ok(good.then(|| lists.keep()))
     }
 
     /// Each level with its keys in the order in which the venue writes them.
     fn list(plain: &mut Plain<'_>) -> Option<Self> {
-        let mut levels = Self::with_room(LEVELS);
+        let mut lists = Lists::take();
         plain.pass(b"[")?;
         loop {
             let ask_price = number_behind(plain, b"{\"ap\":", b"{\"ask_price\":")?;
@@ -49,26 +49,57 @@ impl Read for Levels {
             let ask_size = number_behind(plain, b",\"as\":", b",\"ask_size\":")?;
             let bid_size = number_behind(plain, b",\"bs\":", b",\"bid_size\":")?;
             plain.pass(b"}")?;
-            if !levels.add(&ask_price, &ask_size, &bid_price, &bid_size) {
-                return None;
-            }
+            add(ask_price, ask_size, &mut lists.ask_price, &mut lists.ask_size);
+            add(bid_price, bid_size, &mut lists.bid_price, &mut lists.bid_size);
             if plain.pass(b",").is_none() {
                 plain.pass(b"]")?;
-                return Some(levels);
+                return Some(lists.keep());
             }
         }
     }
 }
 
-impl Levels {
-    fn with_room(room: usize) -> Self {
-        let with_room = || Vec::with_capacity(room);
-        Self {
-            ask_price: with_room(),
-            ask_size: with_room(),
-            bid_price: with_room(),
-            bid_size: with_room(),
+/// Levels in the making.
+#[derive(Debug, Default)]
+struct Lists {
+    ask_price: Vec<f64>,
+    ask_size: Vec<f64>,
+    bid_price: Vec<f64>,
+    bid_size: Vec<f64>,
+}
+
+/// A book this deep is none of the venue's: what it made the lists grow to is given back.
+const DEEP: usize = 1_000;
+
+thread_local! {
+    /// Kept from book to book.
+    static LISTS: Cell<Lists> = Cell::default();
+}
+
+impl Lists {
+    /// Empty ones.
+    fn take() -> Self {
+        let mut lists = LISTS.take();
+        lists.ask_price.clear();
+        lists.ask_size.clear();
+        lists.bid_price.clear();
+        lists.bid_size.clear();
+        lists
+    }
+
+    /// The levels that they hold.
+    fn keep(self) -> Levels {
+        let Self { ask_price, ask_size, bid_price, bid_size } = &self;
+        let levels = Levels {
+            ask_price: ask_price.as_slice().into(),
+            ask_size: ask_size.as_slice().into(),
+            bid_price: bid_price.as_slice().into(),
+            bid_size: bid_size.as_slice().into(),
+        };
+        if ask_price.len().max(bid_price.len()) < DEEP {
+            LISTS.set(self);
         }
+        levels
     }
 
     /// Adds one level; false where a side of it has no price or no size.
@@ -85,9 +116,19 @@ impl Levels {
 }
 
 /// The number behind one of two names.
-fn number_behind(plain: &mut Plain<'_>, short: &[u8], long: &[u8]) -> Option<Value<f64>> {
+#[inline]
+fn number_behind(plain: &mut Plain<'_>, short: &[u8], long: &[u8]) -> Option<f64> {
     plain.pass(short).or_else(|| plain.pass(long))?;
-    Value::read_plain(plain)
+    plain.double()
+}
+
+/// Adds one side of a level, unless it is padding.
+#[inline]
+fn add(price: f64, size: f64, prices: &mut Vec<f64>, sizes: &mut Vec<f64>) {
+    if price != 0.0 {
+        prices.push(price);
+        sizes.push(size);
+    }
 }
 
 /// Adds one side of a level; false where it has no price or no size.
@@ -100,8 +141,7 @@ fn side(
     match (price, size) {
         (Value::Is(0.0), _) => true,
         (Value::Is(price), Value::Is(size)) => {
-            prices.push(*price);
-            sizes.push(*size);
+            add(*price, *size, prices, sizes);
             true
         }
         (Value::Is(_) | Value::Absent | Value::Odd, _) => false,

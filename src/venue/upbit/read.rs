@@ -54,14 +54,14 @@ impl ToBody for wire::Orderbook {
             total_ask_size: reader.want(self.total_ask_size),
             total_bid_size: reader.want(self.total_bid_size),
             grouping: reader.want(self.level),
-            best_ask_price: levels.ask_price.first().copied(),
-            best_ask_size: levels.ask_size.first().copied(),
-            best_bid_price: levels.bid_price.first().copied(),
-            best_bid_size: levels.bid_size.first().copied(),
-            ask_price: levels.ask_price.into_boxed_slice(),
-            ask_size: levels.ask_size.into_boxed_slice(),
-            bid_price: levels.bid_price.into_boxed_slice(),
-            bid_size: levels.bid_size.into_boxed_slice(),
+            best_ask_price: levels.ask_price.first(),
+            best_ask_size: levels.ask_size.first(),
+            best_bid_price: levels.bid_price.first(),
+            best_bid_size: levels.bid_size.first(),
+            ask_price: levels.ask_price,
+            ask_size: levels.ask_size,
+            bid_price: levels.bid_price,
+            bid_size: levels.bid_size,
         })))
     }
 }
