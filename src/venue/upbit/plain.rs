@@ -47,6 +47,11 @@ const POWERS: [f64; 23] = [
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
+/// Eight times the digit 0.
+const EIGHT_ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+/// By how much so many digits move those before them.
+const SCALES: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
 impl<'a> Plain<'a> {
     /// The byte that comes next.
     pub(super) fn next(&self) -> Option<u8> {
@@ -91,22 +96,28 @@ impl<'a> Plain<'a> {
         self.text.get(begin..begin + length)
     }
 
+    /// Reads a number as a double.
+    #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is wanted")]
+    pub(super) fn double(&mut self) -> Option<f64> {
+        Some(match self.number()? {
+            Number::Natural(value) => value as f64,
+            Number::Negative(value) => value as f64,
+            Number::Double(value) => value,
+        })
+    }
+
     /// Reads a number.
     pub(super) fn number(&mut self) -> Option<Number> {
         let begin = self.text.len() - self.rest.len();
         let negative = self.pass(b"-").is_some();
         let zero = self.next() == Some(b'0');
-        let (mut value, whole) = self.digits(0);
+        let (value, whole) = self.digits(0);
         if whole == 0 || (zero && whole > 1) {
             return None;
         }
-        let fraction = match self.pass(b".") {
-            Some(()) => {
-                let (longer, length) = self.digits(value);
-                value = longer;
-                (length > 0).then_some(length)?
-            }
-            None => 0,
+        let (value, fraction) = match self.pass(b".") {
+            Some(()) => Some(self.digits(value)).filter(|(_, length)| *length > 0)?,
+            None => (value, 0),
         };
         let exponent = match self.next() {
             Some(b'e' | b'E') => Some(self.exponent()?),
@@ -130,8 +141,28 @@ impl<'a> Plain<'a> {
     }
 
     /// Reads digits that stand to the right of `value`; and how many there were.
+    ///
+    /// Up to eight at once: each number of a book has another length, and a loop over its digits
+    /// ends where no processor expects it.
     #[inline]
-    fn digits(&mut self, mut value: u64) -> (u64, usize) {
+    fn digits(&mut self, value: u64) -> (u64, usize) {
+        let Some(chunk) = self.rest.first_chunk() else { return self.few_digits(value) };
+        let word = u64::from_le_bytes(*chunk) ^ EIGHT_ZEROS;
+        let length = leading_digits(word);
+        let Some(rest) = self.rest.get(length..).filter(|_| length > 0) else { return (value, 0) };
+        self.rest = rest;
+        // Zeros take the place before the first digit.
+        let digits = word << (64 - 8 * length);
+        let scale = SCALES.get(length).copied().unwrap_or_default();
+        let value = value.wrapping_mul(scale).wrapping_add(eight_digits(digits));
+        if length < chunk.len() {
+            return (value, length);
+        }
+        let (value, more) = self.few_digits(value);
+        (value, length + more)
+    }
+
+    fn few_digits(&mut self, mut value: u64) -> (u64, usize) {
         let mut rest = self.rest;
         while let [digit @ b'0'..=b'9', later @ ..] = rest {
             value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
@@ -154,6 +185,25 @@ impl<'a> Plain<'a> {
         let value = i64::try_from(value).ok()?;
         Some(if negative { -value } else { value })
     }
+}
+
+/// How many of eight bytes, the lowest first, are digits less [`EIGHT_ZEROS`].
+const fn leading_digits(word: u64) -> usize {
+    // The highest bit of each byte that is more than nine. The carry of one that is spoils those
+    // behind it, which do not count.
+    let more = (word.wrapping_add(u64::from_le_bytes([0x7F - 9; 8])) | word)
+        & u64::from_le_bytes([0x80; 8]);
+    more.trailing_zeros() as usize / 8
+}
+
+/// The number that eight digits make, the first of them in the lowest byte: pairs of them first,
+/// then pairs of pairs.
+const fn eight_digits(digits: u64) -> u64 {
+    const FOURTH: u64 = 0xFF + (0xFF << 32);
+    let pairs = digits * 10 + (digits >> 8);
+    let outer = (pairs & FOURTH).wrapping_mul(100 + (1_000_000 << 32));
+    let inner = ((pairs >> 16) & FOURTH).wrapping_mul(1 + (10_000 << 32));
+    outer.wrapping_add(inner) >> 32
 }
 
 /// The double nearest to `value` times ten to the `power`, where one rounding gives it: of two

@@ -89,6 +89,9 @@ proptest::proptest! {
     ) {
         check_number(&format!("{whole}{fraction}{exponent}"));
         check_number(&format!("{}{fraction}", whole.len()));
+        for point in 1..whole.len() {
+            check_number(&format!("{}.{}", &whole[..point], &whole[point..]));
+        }
         check_number(&format!("{any}"));
         check_number(&format!("{any:e}"));
     }
