@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use foldhash::HashMap;
 use smol_str::SmolStr;
 
 use crate::model::market::Market;
@@ -61,7 +62,7 @@ impl Part {
     /// Its rows by market and hour; those in `replaced` take the place of others.
     #[must_use]
     pub fn hours(&self, replaced: &Keys) -> BTreeMap<(Market, Timestamp), Hour> {
-        let mut hours = BTreeMap::new();
+        let mut hours = HashMap::default();
         for row in &self.rows {
             let Some(market) = row.head.market.clone() else { continue };
             let at = row.time();
@@ -72,7 +73,7 @@ impl Part {
             hour.first = hour.first.min(at);
             hour.last = hour.last.max(at);
         }
-        hours
+        hours.into_iter().collect()
     }
 }
 

@@ -7,6 +7,7 @@ use arrow::array::{
     RecordBatch, StringDictionaryBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{Int32Type, SchemaRef};
+use foldhash::HashMap;
 
 use super::{SegmentError, layout};
 use crate::model::market::Market;
@@ -29,8 +30,18 @@ pub(super) struct Batches<'a> {
 impl<'a> Batches<'a> {
     /// Sorts `rows` as the file has them. Rows of one market, time and frame keep their order.
     pub(super) fn sorted(name: &'a PartName, rows: &'a [Row]) -> Self {
-        let mut rows: Vec<&Row> = rows.iter().collect();
-        rows.sort_by(|a, b| key(a).cmp(&key(b)));
+        // Within a market they come almost in order: what is left to sort is next to nothing.
+        let mut markets: HashMap<Option<&str>, Vec<&Row>> = HashMap::default();
+        for row in rows {
+            markets.entry(row.head.market.as_ref().map(Market::as_str)).or_default().push(row);
+        }
+        let mut markets: Vec<_> = markets.into_iter().collect();
+        markets.sort_unstable_by_key(|(market, _)| *market);
+        let mut rows = Vec::with_capacity(rows.len());
+        for (_, mut of_market) in markets {
+            of_market.sort_by_key(|row| (row.time(), row.head.frame));
+            rows.append(&mut of_market);
+        }
         Self { name, schema: layout::schema(name.stream), rows: rows.into_iter().peekable() }
     }
 
@@ -55,10 +66,6 @@ impl Iterator for Batches<'_> {
         self.rows.peek()?;
         Some(self.batch())
     }
-}
-
-fn key(row: &Row) -> (Option<&str>, Timestamp, i64) {
-    (row.head.market.as_ref().map(Market::as_str), row.time(), row.head.frame)
 }
 
 /// Columns in the making.

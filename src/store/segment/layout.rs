@@ -146,8 +146,8 @@ fn encoding(builder: WriterPropertiesBuilder, column: &Column) -> WriterProperti
         Kind::Text | Kind::Bool => return builder,
         Kind::Time | Kind::Int => (Encoding::DELTA_BINARY_PACKED, EnabledStatistics::Page),
         Kind::Float => (Encoding::PLAIN, EnabledStatistics::Page),
-        Kind::FloatList => (Encoding::PLAIN, EnabledStatistics::Chunk),
-        Kind::Bytes => (Encoding::PLAIN, EnabledStatistics::None),
+        // No reader passes over lists by what lies in them.
+        Kind::FloatList | Kind::Bytes => (Encoding::PLAIN, EnabledStatistics::None),
     };
     builder
         .set_column_dictionary_enabled(path.clone(), false)

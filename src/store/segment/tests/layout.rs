@@ -65,7 +65,7 @@ fn check_chunk(chunk: &ColumnChunkMetaData, kind: Kind, what: &str) {
         Kind::FloatList => {
             let path = chunk.column_path().string();
             assert!(path.ends_with(".list.element"), "{what}: {path}");
-            assert!(has(Encoding::PLAIN) && !dictionary, "{what}");
+            assert!(has(Encoding::PLAIN) && !dictionary && !statistics, "{what}");
         }
         Kind::Float => {
             assert!(has(Encoding::PLAIN) && !dictionary && statistics && index, "{what}");
