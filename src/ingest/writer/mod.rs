@@ -80,7 +80,7 @@ pub struct WriterOptions {
     /// How long a frame may wait until it is durable.
     pub sync_interval: Duration,
     /// How long the writer lets frames gather while few come: waking for each of them costs more
-    /// than all it does with one. At most a tenth of `sync_interval`, in which it is counted.
+    /// than all it does with one. At most a quarter of `sync_interval`, in which it is counted.
     pub gather: Duration,
     /// How the journal is written.
     pub journal: JournalOptions,
@@ -102,7 +102,7 @@ impl Default for WriterOptions {
             seal: SealRule { rotate: Duration::from_mins(1), buffer_bytes: 64 << 20 },
             settle: Duration::from_secs(5),
             sync_interval: Duration::from_millis(100),
-            gather: Duration::from_millis(10),
+            gather: Duration::from_millis(25),
             journal: JournalOptions::default(),
             keep: Keep::Nothing,
             raw_days: None,
@@ -177,7 +177,7 @@ impl Writer {
     pub fn run(mut self, mut queue: Receiver) -> Result<Progress, WriterError> {
         let mut batch = Vec::with_capacity(BATCH);
         self.gauge = queue.gauge();
-        self.options.gather = self.options.gather.min(self.options.sync_interval / 10);
+        self.options.gather = self.options.gather.min(self.options.sync_interval / 4);
         // A small queue would be full meanwhile.
         let gathers = queue.limit() >= 16 * GATHER_BELOW;
         while queue.recv_batch(&mut batch, BATCH) {
@@ -229,6 +229,8 @@ impl Writer {
             Event::Served { session, stream, market, at } => {
                 self.reach(at);
                 self.presence.served(session, stream, &market, at);
+                // Somebody may wait for this one.
+                self.rolled = Timestamp::MIN;
             }
             Event::Unserved { session, stream, market, at } => {
                 self.reach(at);
@@ -294,7 +296,7 @@ impl Writer {
     /// Does what is due: syncs the journal, seals, or tells readers of the catalog what is new.
     fn catch_up(&mut self) -> Result<(), WriterError> {
         let WriterOptions { sync_interval, gather, .. } = self.options;
-        let patience = sync_interval.mul_f32(0.75).saturating_sub(gather);
+        let patience = sync_interval.mul_f32(0.9).saturating_sub(gather);
         let due =
             self.journal.unsynced_since().is_some_and(|since| self.now.since(since) >= patience);
         // Whoever asks for the pages of a job waits for each of them.
