@@ -1,4 +1,5 @@
-//! A picture of the recorder, taken once a second, from which every request is answered.
+//! A picture of the recorder, taken once a second and at the start more often, from which every
+//! request is answered.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +7,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use smol_str::SmolStr;
-use tokio::time::MissedTickBehavior;
 
 use super::Disk;
 use super::health::{self, Problem, Signs};
@@ -20,6 +20,8 @@ use crate::store::fs::free_bytes;
 
 /// How often the picture is taken.
 const EVERY: Duration = Duration::from_secs(1);
+/// The same until the recorder is ready, which somebody may wait for.
+const EVERY_AT_START: Duration = Duration::from_millis(200);
 /// Over how many pictures the rate of now is taken.
 const RATE_OVER: usize = 5;
 /// Minutes whose rates are kept.
@@ -142,11 +144,10 @@ impl Board {
 
 /// Takes pictures until it is dropped.
 pub(super) async fn sample(shared: Arc<Shared>) {
-    let mut every = tokio::time::interval(EVERY);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        every.tick().await;
         shared.board.take(&shared, free_bytes(&shared.sources.data).ok());
+        let every = if shared.board.now().ready { EVERY } else { EVERY_AT_START };
+        tokio::time::sleep(every).await;
     }
 }
 
