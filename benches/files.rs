@@ -24,7 +24,7 @@ use veritape::maintain::compact::plan::Rule;
 use veritape::model::frame::Frame;
 use veritape::model::market::Source;
 use veritape::model::record::{Head, Row};
-use veritape::model::subscription::Stream;
+use veritape::model::subscription::{CandleUnit, Stream};
 use veritape::net::clock::{Clock, SystemClock};
 use veritape::store::fs::{Fs, RealFs};
 use veritape::store::journal::{Journal, Options, replay};
@@ -38,6 +38,8 @@ use self::meter::{memory, real};
 
 /// Different messages of each kind; later ones are these with other numbers and times.
 const MESSAGES: usize = 16_384;
+/// The same of candles, which come once a second only.
+const CANDLES: usize = 2_048;
 /// Rows of a file: a busy minute.
 const ROWS: usize = 60_000;
 /// Frames of the journal that is read again.
@@ -52,8 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut books = None;
     // All of one day, whenever this runs.
     let day = SystemClock::new().now().before(Duration::from_hours(24)).day();
-    for stream in [Stream::Trade, Stream::Orderbook, Stream::Ticker] {
-        let pool = runtime.block_on(Pool::simulated(&[stream.name()], "SIMPLE", MESSAGES))?;
+    let candles = Stream::Candle(CandleUnit::M1);
+    for stream in [Stream::Trade, Stream::Orderbook, Stream::Ticker, candles] {
+        let messages = if stream == candles { CANDLES } else { MESSAGES };
+        let pool = runtime.block_on(Pool::simulated(&[stream.name()], "SIMPLE", messages))?;
         writeln!(out, "write {stream}: {}", segment(stream, &arrived(&pool, ROWS, day))?)?;
         books = (stream == Stream::Orderbook).then_some(pool).or(books);
     }
@@ -92,7 +96,9 @@ fn segment(stream: Stream, frames: &[Frame]) -> Result<String, Box<dyn Error>> {
             body: record.body,
         }));
     }
+    // Candles have the day of the simulated venue, which may end meanwhile.
     let date = rows.first().ok_or("no rows")?.time().date();
+    rows.retain(|row| row.time().date() == date);
     let home = tempfile::tempdir()?;
     let (paths, disk): (_, Arc<dyn Fs>) = (Paths::new(home.path()), Arc::new(RealFs));
     let name = PartName { stream, venue: "upbit".into(), date, number: 1 };

@@ -35,7 +35,7 @@ use super::watched::{Synced, Watched};
 use crate::meter::memory;
 
 /// How often it is looked whether all has come.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(25);
 
 /// What the process is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -81,8 +81,9 @@ pub(crate) struct Outcome {
 
 /// Does it, and says the outcome as JSON.
 pub(crate) fn run(task: &Task) -> Result<Outcome, Box<dyn Error>> {
+    // As the program does it: one thread reads all sockets.
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     if task.record { record(task, &runtime) } else { read(task, &runtime) }
 }
 
@@ -176,23 +177,28 @@ fn setup(
     Ok((setup, stats))
 }
 
-/// The websocket library alone.
+/// The websocket library alone, on the thread that waits for the socket.
 fn read(task: &Task, runtime: &Runtime) -> Result<Outcome, Box<dyn Error>> {
-    runtime.block_on(async {
-        let (mut socket, _) = tokio_tungstenite::connect_async(&task.ws).await?;
-        socket.send(Message::text("[]")).await?;
-        let mut next =
-            async || socket.next().await.ok_or("it ended")?.map_err(Box::<dyn Error>::from);
+    let (ws, messages) = (task.ws.clone(), task.messages);
+    let reading = runtime.spawn(async move {
+        let (mut socket, _) = tokio_tungstenite::connect_async(&ws).await.map_err(told)?;
+        socket.send(Message::text("[]")).await.map_err(told)?;
+        let mut next = async || socket.next().await.ok_or("it ended")?.map_err(told);
         let mut bytes = next().await?.len();
         let since = Since::now();
-        for _ in 1..task.messages {
+        for _ in 1..messages {
             bytes += next().await?.len();
         }
         if bytes == 0 {
-            return Err("nothing came".into());
+            return Err("nothing came".to_owned());
         }
         Ok(since.outcome())
-    })
+    });
+    Ok(runtime.block_on(reading)??)
+}
+
+fn told(error: impl Error) -> String {
+    error.to_string()
 }
 
 /// The folder of the journal.
