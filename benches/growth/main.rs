@@ -9,7 +9,7 @@
 //!
 //! | variable | what |
 //! |---|---|
-//! | `VERITAPE_BENCH_MARKETS` | markets of the aged folders: 200 |
+//! | `VERITAPE_BENCH_MARKETS` | markets of the aged folders: 100 |
 //! | `VERITAPE_BENCH_DAYS` | the ages, with commas between: 7,30,91,365; none: no such table |
 //! | `VERITAPE_BENCH_PROGRAM` | the program, where it is another one than that of this build |
 //! | `VERITAPE_BENCH_COUNTS` | the numbers of markets: 1,10,100,855,5000; none: no such table |
@@ -26,7 +26,7 @@ use std::str::FromStr;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
-    let markets = list("MARKETS", &[200])?.first().copied().unwrap_or(200);
+    let markets = list("MARKETS", &[100])?.first().copied().unwrap_or(100);
     let ages = list("DAYS", &aged::AGES)?;
     if !ages.is_empty() {
         writeln!(out, "{markets} markets of three streams:\n\n{}", aged::measure(&ages, markets)?)?;

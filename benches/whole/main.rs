@@ -35,7 +35,7 @@ use self::recorder::{Outcome, Task};
 use self::sender::{Pace, Venue, send};
 
 /// Messages a second, and seconds, of the slow runs: the whole venue on a usual day.
-const USUAL: (u32, u64) = (1_000, 20);
+const USUAL: (u32, u64) = (1_000, 10);
 const MIB: f64 = 1_048_576.0;
 
 /// What came of it.
