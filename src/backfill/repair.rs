@@ -125,7 +125,7 @@ pub async fn all(
     let (jobs, list) = mpsc::channel(work.len().max(1));
     for job in work {
         if job.state.is_over() {
-            setup.run.queue.send(Event::Job(job)).await?;
+            setup.run.queue.send(Event::Job(job.into())).await?;
         } else if jobs.send(job).await.is_err() {
             break;
         }
@@ -305,7 +305,7 @@ impl Crew {
     async fn hand_over(&mut self, job: Job) -> Result<(), RepairError> {
         self.handed.insert(job.id, (job.clone(), false));
         if job.state.is_over() {
-            self.setup.run.queue.send(Event::Job(job)).await?;
+            self.setup.run.queue.send(Event::Job(job.into())).await?;
             return Ok(());
         }
         let runner = self.runner.get_or_insert_with(|| {

@@ -139,7 +139,7 @@ impl Places {
     /// Takes a job: from here on the catalog has it.
     async fn announce(&mut self, job: Job) -> Result<(), NoWriter> {
         self.board.planned(&job);
-        self.setup.queue.send(crate::model::event::Event::Job(job.clone())).await?;
+        self.setup.queue.send(crate::model::event::Event::Job(job.clone().into())).await?;
         let ask = work::first_page(&self.setup, &job);
         // One without a page ends as soon as it begins, wherever that is.
         let group = ask.map_or("", |page| page.request.group);

@@ -279,7 +279,7 @@ impl Asking {
             ground::ground(config, venue, ground, listed.as_deref(), Some(&catalog), now)?;
         for job in &ground.dropped {
             let job = Job { state: JobState::Cancelled, ..job.clone() };
-            queue.send(Event::Job(job)).await?;
+            queue.send(Event::Job(job.into())).await?;
         }
         let jobs = jobs(venue, &ground, &numbers);
         show::begin(&ground, jobs.len());

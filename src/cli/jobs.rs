@@ -117,7 +117,7 @@ fn change(command: &JobsCommand, config: &Config) -> Result<(), Failure> {
     let events = changed.len().max(1);
     let (sender, receiver) = queue(QueueLimits { events, ..QueueLimits::default() });
     for job in changed {
-        sender.try_send(Event::Job(job))?;
+        sender.try_send(Event::Job(job.into()))?;
     }
     drop(sender);
     writer.run(receiver)?;

@@ -98,7 +98,6 @@ impl Sender {
     }
 
     /// The event comes back where there is no room, and does not where nobody would take it.
-    #[expect(clippy::result_large_err, reason = "what comes back is sent later, and not an error")]
     fn put_now(&self, event: Event) -> Result<(), Option<Event>> {
         let permits = self.weight(&event);
         let slot = match self.items.try_reserve() {

@@ -60,8 +60,9 @@ pub enum Event {
     /// nobody. It comes before the sessions that ask for it.
     Wanted(Wanted),
     /// Work on the past was planned, or changed. What the writer counts itself (`rows`, `known`,
-    /// `reached`) does not matter here. It comes before the first page of the job.
-    Job(Job),
+    /// `reached`) does not matter here. It comes before the first page of the job. Boxed, because
+    /// all events are as large as the largest, and almost all of them are frames.
+    Job(Box<Job>),
     /// The clock says this.
     Tick(Timestamp),
     /// The wall clock was set, or the machine slept: it went by so much that the monotonic clock

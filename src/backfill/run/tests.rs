@@ -91,7 +91,7 @@ async fn writer(
         for event in batch.drain(..) {
             let id = match &event {
                 Event::Job(job) => {
-                    jobs.insert(job.id, job.clone());
+                    jobs.insert(job.id, job.as_ref().clone());
                     job.id
                 }
                 Event::Frame(frame) => {

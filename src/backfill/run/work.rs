@@ -205,6 +205,6 @@ impl Work {
 
     /// Tells the catalog how the job stands.
     async fn tell(&self) -> Result<(), NoWriter> {
-        self.setup.queue.send(Event::Job(self.job.clone())).await.map(drop)
+        self.setup.queue.send(Event::Job(self.job.clone().into())).await.map(drop)
     }
 }

@@ -248,7 +248,7 @@ impl Writer {
                 self.reach(wanted.at);
                 self.presence.wanted(&wanted);
             }
-            Event::Job(job) => self.intake.jobs.take(job, self.now),
+            Event::Job(job) => self.intake.jobs.take(*job, self.now),
             Event::Tick(at) => self.tick(at)?,
             Event::ClockStepped(step) => self.pending.clock_steps.push(step),
         }

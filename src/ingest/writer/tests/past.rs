@@ -12,7 +12,7 @@ pub(super) const JOB: i64 = 70;
 
 /// A job for this many seconds of the script, over all of them where none are given.
 pub(super) fn job(id: i64, stream: Stream, state: JobState) -> Event {
-    Event::Job(told(id, stream, state))
+    Event::Job(told(id, stream, state).into())
 }
 
 fn told(id: i64, stream: Stream, state: JobState) -> Job {
@@ -204,7 +204,7 @@ fn a_late_candle_that_is_new_is_counted() {
 fn a_candle_that_still_forms_and_what_lies_outside_the_span_are_left() {
     let inside = Span::new(at(11), at(14)).expect("a span");
     let folder = runs([vec![
-        Event::Job(Job { span: inside, ..told(JOB, CANDLE, JobState::Running) }),
+        Event::Job(Job { span: inside, ..told(JOB, CANDLE, JobState::Running) }.into()),
         candles(13, JOB, &[(13, 1.0, 13), (12, 2.0, 12), (11, 3.0, 11), (10, 4.0, 10)]),
     ]]);
     assert_eq!(column(folder.path(), &real(), CANDLE, "close"), ["2.0", "3.0"]);
@@ -308,7 +308,8 @@ fn a_gap_ends_with_the_last_of_its_jobs() {
     };
     let (id, open) = gap();
     assert_eq!((open.state, open.source), (GapState::Open, None));
-    let of_gap = |number, state| Event::Job(Job { gap: Some(id), ..told(number, TRADE, state) });
+    let of_gap =
+        |number, state| Event::Job(Job { gap: Some(id), ..told(number, TRADE, state) }.into());
     let first = [
         of_gap(JOB, JobState::Running),
         of_gap(JOB + 1, JobState::Running),
