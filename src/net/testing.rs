@@ -151,7 +151,7 @@ impl Server {
     }
 }
 
-/// Reads a request up to the empty line.
+/// Reads a request up to the empty line, or all of what is none: TLS, for example.
 pub(crate) async fn read_head(wire: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -160,7 +160,7 @@ pub(crate) async fn read_head(wire: &mut (impl tokio::io::AsyncRead + Unpin)) ->
             Err(_) => break,
         }
     }
-    String::from_utf8(head).unwrap()
+    String::from_utf8_lossy(&head).into_owned()
 }
 
 /// Answers a websocket handshake, with `more` header lines; says what was asked.

@@ -1,6 +1,6 @@
 use futures::SinkExt as _;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -151,10 +151,10 @@ async fn every_failure_says_what_and_what_to_do() {
 }
 
 async fn check_failures(way: Way) {
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    // Bound, and not listening: nobody answers there, and nobody else is given the port meanwhile.
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = silent.local_addr().unwrap().port();
     let not_found = answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope").await;
     let many =
         answering(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
