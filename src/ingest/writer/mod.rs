@@ -59,7 +59,8 @@ use crate::store::journal::{Journal, Keep, Options as JournalOptions};
 /// Events that are taken from the queue at once.
 const BATCH: usize = 1_024;
 
-/// With fewer events in the queue the writer lets more come before it takes them.
+/// With fewer events in the queue the writer lets more come before it takes them; with more, it has
+/// the journal packed elsewhere.
 const GATHER_BELOW: u64 = 256;
 
 /// How often candles are looked through for those that are over, and progress is told.
@@ -229,7 +230,7 @@ impl Writer {
             Event::Served { session, stream, market, at } => {
                 self.reach(at);
                 self.presence.served(session, stream, &market, at);
-                // Somebody may wait for this one.
+                // Told at the next look: somebody may wait until all are there.
                 self.rolled = Timestamp::MIN;
             }
             Event::Unserved { session, stream, market, at } => {
@@ -300,8 +301,10 @@ impl Writer {
         let due =
             self.journal.unsynced_since().is_some_and(|since| self.now.since(since) >= patience);
         // Whoever asks for the pages of a job waits for each of them.
-        if due || self.page_waits {
+        if self.page_waits || (due && self.gauge.events() < GATHER_BELOW) {
             self.persist(Self::sync)?;
+        } else if due {
+            self.persist(|writer| Ok(writer.journal.sync_on()?))?;
         }
         let mut jobs_have_news = false;
         if self.now.since(self.looked) >= LOOK_EVERY {

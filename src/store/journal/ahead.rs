@@ -50,6 +50,14 @@ impl Ahead {
         }
     }
 
+    /// Whether it is packed, so that nobody waits for it.
+    pub(super) fn is_packed(&self) -> bool {
+        match self {
+            Self::By(thread) => thread.is_finished(),
+            Self::Done(_) => true,
+        }
+    }
+
     /// Waits until it is packed. A panic in packing goes on here; there is nothing only after one.
     pub(super) fn wait(self) -> Option<Box<Packed>> {
         match self {

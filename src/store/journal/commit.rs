@@ -62,9 +62,9 @@ impl Journal {
     /// When the disk refuses; as after [`Self::sync`].
     pub fn sync_ahead(&mut self) -> Result<(), JournalError> {
         self.settle()?;
-        // More than one wait after an error, when the disk has to show first that it is well; or
-        // where sequences were left out.
-        if self.pending.len() > 1 {
+        // There is no file after an error, when the disk has to show first that it is well; more than
+        // one wait where sequences were left out.
+        if self.active.is_none() || self.pending.len() > 1 {
             return self.sync().map(drop);
         }
         if let Some(block) = self.pending.pop_front() {
@@ -73,6 +73,26 @@ impl Journal {
             self.ahead = Some(Ahead::begin(block, packer));
         }
         Ok(())
+    }
+
+    /// Goes on to make what was appended durable as far as that goes without waiting for a packer:
+    /// begins with it, or ends what was begun where it is packed by now.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses; as after [`Self::sync`].
+    pub fn sync_on(&mut self) -> Result<(), JournalError> {
+        match &self.ahead {
+            Some(ahead) if ahead.is_packed() => self.settle(),
+            Some(_) => Ok(()),
+            None => self.sync_ahead(),
+        }
+    }
+
+    /// Whether a block is being packed elsewhere.
+    #[cfg(test)]
+    pub(crate) const fn packs(&self) -> bool {
+        self.ahead.is_some()
     }
 
     /// Makes the block durable that is being packed elsewhere.

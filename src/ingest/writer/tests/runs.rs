@@ -1,8 +1,10 @@
 //! Untroubled runs on a real folder.
 
 use super::*;
+use crate::ingest::queue::{QueueLimits, queue};
 use crate::model::event::ClockStep;
 use crate::store::catalog::LagRows;
+use crate::store::journal::read_all;
 
 #[test]
 fn what_comes_twice_is_one_row_in_and_over_runs() {
@@ -47,6 +49,59 @@ fn bytes_that_nobody_understands_are_a_row_and_a_gap() {
         causes,
         [(Stream::Trade, GapCause::Unread), (Stream::Candle(CandleUnit::S1), GapCause::Unread)]
     );
+}
+
+#[test]
+fn who_was_served_is_told_at_the_next_look() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer = start(folder.path(), &real()).expect("starts");
+    let progress = writer.progress();
+    let served_and_asked = || {
+        let streams = &progress.borrow().roll.streams;
+        streams.values().map(|one| (one.served, one.asked)).collect::<Vec<_>>()
+    };
+    for event in [opened(0, 1), Event::Tick(at(1))] {
+        writer.take(event).expect("takes");
+        writer.catch_up().expect("catches up");
+    }
+    assert_eq!(served_and_asked(), [(0, 1), (0, 1)]);
+    for event in [served(1, 1), Event::Tick(at(1).after(LOOK_EVERY))] {
+        writer.take(event).expect("takes");
+        writer.catch_up().expect("catches up");
+    }
+    assert_eq!(served_and_asked(), [(1, 1), (0, 1)]);
+}
+
+/// In a storm the journal is packed elsewhere, and all of it is durable all the same.
+#[test]
+fn what_is_packed_elsewhere_becomes_durable() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer = start(folder.path(), &real()).expect("starts");
+    let (sender, receiver) = queue(QueueLimits::default());
+    writer.gauge = receiver.gauge();
+    for _ in 0..GATHER_BELOW {
+        assert_eq!(sender.try_send(Event::Tick(at(0))), Ok(true));
+    }
+    for event in [opened(0, 1), served(0, 1), trade(0, 1, 7)] {
+        writer.take(event).expect("takes");
+    }
+    // A new file is begun by the writer itself.
+    writer.sync().expect("syncs");
+    writer.catch_up().expect("catches up");
+    for event in [trade(0, 1, 8), Event::Tick(at(1))] {
+        writer.take(event).expect("takes");
+    }
+    let (clock, mut began) = (SystemClock::new(), false);
+    while writer.journal.unsynced_since().is_some() {
+        writer.catch_up().expect("catches up");
+        began |= writer.journal.packs();
+        assert!(clock.monotonic() < Duration::from_secs(30), "never durable");
+    }
+    assert!(began, "packed by the writer itself");
+    let journal = std::fs::read_dir(folder.path().join("journal")).expect("a folder");
+    let files: Vec<_> = journal.map(|file| file.expect("a file").path()).collect();
+    let (frames, faults) = read_all(&std::fs::read(&files[0]).expect("bytes"));
+    assert_eq!((frames.len(), faults.len(), files.len()), (2, 0, 1));
 }
 
 #[test]

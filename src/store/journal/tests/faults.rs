@@ -1,5 +1,7 @@
 //! Every disk operation of a scripted run fails once, in every way, and then the power goes.
 
+use std::thread;
+
 use rustix::io::Errno;
 
 use super::super::{Journal, JournalError, Keep};
@@ -29,6 +31,9 @@ fn run(disk: &FaultyFs, tries: u32, came: &mut Came) -> Result<(), JournalError>
         if sequence % 6 == 3 {
             insist(tries, || journal.sync_ahead())?;
             came.durable = journal.durable;
+        } else if sequence % 6 == 5 {
+            insist(tries, || sync_on(&mut journal))?;
+            came.durable = journal.durable;
         } else if sequence % 6 == 0 {
             came.durable = insist(tries, || journal.sync())?;
         }
@@ -42,6 +47,14 @@ fn run(disk: &FaultyFs, tries: u32, came: &mut Came) -> Result<(), JournalError>
         }
     }
     Ok(())
+}
+
+/// [`Journal::sync_on`] once the packer is done, so that each run does the same.
+fn sync_on(journal: &mut Journal) -> Result<(), JournalError> {
+    while journal.ahead.as_ref().is_some_and(|ahead| !ahead.is_packed()) {
+        thread::yield_now();
+    }
+    journal.sync_on()
 }
 
 fn insist<T>(
@@ -147,7 +160,12 @@ fn a_full_disk_costs_nothing_once_it_has_room() {
             for sequence in 1..=40 {
                 journal.append(&frame(sequence, 0)).unwrap();
                 came.appended = sequence + 1;
-                if sequence % 2 == 1 && journal.sync_ahead().is_ok() {
+                let begun = match sequence % 4 {
+                    1 => journal.sync_ahead().is_ok(),
+                    3 => sync_on(&mut journal).is_ok(),
+                    _ => false,
+                };
+                if begun {
                     came.durable = journal.durable;
                 } else if let Ok(durable) = journal.sync() {
                     came.durable = durable;

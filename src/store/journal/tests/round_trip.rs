@@ -34,18 +34,28 @@ fn origins() -> impl Strategy<Value = Origin> {
     )
 }
 
-/// Frames with rising sequences, few origins and any bytes, and after which of them to sync.
-fn frames() -> impl Strategy<Value = Vec<(Frame, bool)>> {
+/// What is done after a frame.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Sync,
+    SyncOn,
+    /// Syncs ahead where it is due.
+    Go,
+}
+
+/// Frames with rising sequences, few origins and any bytes, and what to do after each of them.
+fn frames() -> impl Strategy<Value = Vec<(Frame, Step)>> {
     let body = prop_oneof![vec(any::<u8>(), 0..200), vec(Just(0), 0..300)];
-    let entry = (any::<i64>(), any::<prop::sample::Index>(), body, 1_u64..3, any::<bool>());
+    let step = proptest::sample::select(vec![Step::Sync, Step::SyncOn, Step::Go, Step::Go]);
+    let entry = (any::<i64>(), any::<prop::sample::Index>(), body, 1_u64..3, step);
     (vec(origins(), 1..4), vec(entry, 1..80)).prop_map(|(origins, entries)| {
         let origins: Vec<_> = origins.into_iter().map(Arc::new).collect();
         let mut next = 0;
-        let frame = |(ts, origin, body, step, sync): (_, prop::sample::Index, Vec<u8>, _, _)| {
-            next += step;
+        let frame = |(ts, origin, body, by, step): (_, prop::sample::Index, Vec<u8>, _, _)| {
+            next += by;
             let origin = Arc::clone(&origins[origin.index(origins.len())]);
             let ts_recv = Timestamp::from_micros(ts);
-            (Frame { ts_recv, origin, sequence: next, body: Bytes::from(body) }, sync)
+            (Frame { ts_recv, origin, sequence: next, body: Bytes::from(body) }, step)
         };
         entries.into_iter().map(frame).collect()
     })
@@ -65,14 +75,15 @@ proptest! {
         let disk = FaultyFs::default();
         let options = Options { compression, block_bytes, segment_bytes, pending_bytes: 1 << 20 };
         let (mut journal, _) = open(&disk, 1, options).unwrap();
-        for (frame, sync) in &frames {
+        for (frame, step) in &frames {
             journal.append(frame).unwrap();
-            if *sync {
-                prop_assert_eq!(journal.sync().unwrap(), frame.sequence + 1);
-            } else if journal.sync_due() {
-                journal.sync_ahead().unwrap();
-                prop_assert!(journal.durable <= frame.sequence + 1);
+            match step {
+                Step::Sync => prop_assert_eq!(journal.sync().unwrap(), frame.sequence + 1),
+                Step::SyncOn => journal.sync_on().unwrap(),
+                Step::Go if journal.sync_due() => journal.sync_ahead().unwrap(),
+                Step::Go => {}
             }
+            prop_assert!(journal.durable <= frame.sequence + 1);
         }
         journal.sync().unwrap();
         prop_assert_eq!(journal.pending_bytes(), 0);
