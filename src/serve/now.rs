@@ -22,8 +22,8 @@ use crate::store::fs::free_bytes;
 const EVERY: Duration = Duration::from_secs(1);
 /// The same until the recorder is ready, which somebody may wait for.
 const EVERY_AT_START: Duration = Duration::from_millis(200);
-/// Over how many pictures the rate of now is taken.
-const RATE_OVER: usize = 5;
+/// Over how long the rate of now is taken.
+const RATE_OVER: Duration = Duration::from_secs(5);
 /// Minutes whose rates are kept.
 const MINUTES: usize = 360;
 
@@ -61,8 +61,8 @@ pub(super) struct Board {
 /// Rates of the last hours.
 #[derive(Debug, Default)]
 struct History {
-    /// Records told so far, at the latest pictures.
-    seconds: VecDeque<(Timestamp, Told)>,
+    /// Records told so far, at the pictures of the last [`RATE_OVER`].
+    latest: VecDeque<(Timestamp, Told)>,
     /// Records of each minute that is over, by its first instant.
     minutes: VecDeque<(Timestamp, Told)>,
     /// The minute that lasts, and what had been told at its beginning; nothing where it was not
@@ -158,13 +158,13 @@ impl History {
             progress.streams.iter().map(|(key, tally)| (key.clone(), tally.told)).collect();
         let at = progress.at;
         self.turn(at, &told);
-        if self.seconds.back().is_none_or(|(last, _)| *last < at) {
-            self.seconds.push_back((at, told.clone()));
+        if self.latest.back().is_none_or(|(last, _)| *last < at) {
+            self.latest.push_back((at, told.clone()));
         }
-        while self.seconds.len() > RATE_OVER + 1 {
-            self.seconds.pop_front();
+        while self.latest.get(1).is_some_and(|(second, _)| at.since(*second) >= RATE_OVER) {
+            self.latest.pop_front();
         }
-        let Some((since, before)) = self.seconds.front() else { return BTreeMap::new() };
+        let Some((since, before)) = self.latest.front() else { return BTreeMap::new() };
         let elapsed = at.since(*since).as_micros();
         let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
         let rates = told.into_iter().map(|(key, count)| {
@@ -210,6 +210,28 @@ mod tests {
     use super::*;
     use crate::ingest::progress::Tally;
 
+    /// What is told when so many were told by `at`.
+    fn progress(at: Timestamp, told: i64) -> Progress {
+        let tally = Tally { told: u64::try_from(told).unwrap(), ..Tally::default() };
+        let streams = [((SmolStr::from("v"), Stream::Trade), tally)].into();
+        Progress { at, streams, ..Progress::default() }
+    }
+
+    #[test]
+    fn the_rate_of_now_is_over_seconds_however_often_it_is_looked() {
+        for every in [200, 500, 1_000] {
+            let mut history = History::default();
+            let mut rates = Vec::new();
+            for ms in (0..=20_000).step_by(every) {
+                // 10 a second, and none in the last second.
+                let told = ms.min(19_000) / 100;
+                let now = history.add(&progress(Timestamp::from_millis(ms), told));
+                rates.extend(now.into_values());
+            }
+            assert_eq!(rates.last().map(f64::to_string).as_deref(), Some("8"), "every {every} ms");
+        }
+    }
+
     #[test]
     fn rates_are_of_the_last_seconds_and_of_each_minute() {
         let mut history = History::default();
@@ -218,10 +240,7 @@ mod tests {
         for second in -10..=130 {
             // 10 a second, from the second minute on 20.
             let told = 10 * (second + 10) + 10 * (second - 60).max(0);
-            let tally = Tally { told: u64::try_from(told).unwrap(), ..Tally::default() };
-            let at = Timestamp::from_millis(second * 1_000);
-            let streams = [(key.clone(), tally)].into();
-            rates = history.add(&Progress { at, streams, ..Progress::default() });
+            rates = history.add(&progress(Timestamp::from_millis(second * 1_000), told));
         }
         assert_eq!(rates[&key].to_string(), "20");
         let minutes: Vec<_> = history.minutes.iter().map(|(_, told)| told[&key]).collect();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::routes::Shared;
-use super::{Disk, Sources, metrics, status};
+use super::{Disk, Sources, metrics, now, status};
 use crate::ingest::merge::LaneKey;
 use crate::ingest::presence::{Attendance, Connection, Roll};
 use crate::ingest::progress::{Progress, Tally};
@@ -23,7 +23,8 @@ use crate::model::gap::{Gap, GapCause, GapState};
 use crate::model::market::Market;
 use crate::model::subscription::Stream;
 use crate::model::time::Timestamp;
-use crate::net::clock::SystemClock;
+use crate::net::clock::{Clock, SystemClock};
+use crate::net::testing;
 use crate::store::catalog::{Catalog, Change, SessionRow, SessionTally};
 
 fn root() -> &'static Path {
@@ -102,11 +103,15 @@ fn shared(data: &Path, markets: usize, watched: &[&str]) -> Arc<Shared> {
 
 /// What is served of this.
 fn board(data: &Path, progress: Progress) -> Arc<Shared> {
+    board_by(Arc::new(SystemClock::new()), data, progress)
+}
+
+fn board_by(clock: Arc<dyn Clock>, data: &Path, progress: Progress) -> Arc<Shared> {
     let (_, receiver) = queue(QueueLimits::default());
     let (_, watched) = watch::channel(progress);
     let shared = Shared::new(Sources {
         data: data.to_owned(),
-        clock: Arc::new(SystemClock::new()),
+        clock,
         progress: watched,
         stats: Arc::new(Stats::default()),
         gauge: receiver.gauge(),
@@ -118,6 +123,28 @@ fn board(data: &Path, progress: Progress) -> Arc<Shared> {
     shared.board.take(&shared, Some(1 << 30));
     shared.board.take(&shared, Some(1 << 30));
     shared
+}
+
+/// Whoever waits for a recorder learns soon that it is ready.
+#[tokio::test(start_paused = true)]
+async fn pictures_are_taken_more_often_until_all_is_served() {
+    for (awaited, expected) in [(1, 10), (0, 2)] {
+        let attendance =
+            Attendance { asked: 1, awaited: (awaited, Vec::new()), ..Attendance::default() };
+        let roll =
+            Roll { streams: [(("v".into(), Stream::Trade), attendance)].into(), ..Roll::default() };
+        let progress = Progress { roll: Arc::new(roll), ..Progress::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let shared = board_by(testing::clock(), folder.path(), progress);
+        let sampling = tokio::spawn(now::sample(Arc::clone(&shared)));
+        let mut seen = BTreeSet::new();
+        for _ in 0..200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            seen.insert(shared.board.now().at);
+        }
+        sampling.abort();
+        assert_eq!(seen.len(), expected, "{awaited} awaited");
+    }
 }
 
 fn text(data: &Path, markets: usize, watched: &[&str]) -> String {
