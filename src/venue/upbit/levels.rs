@@ -119,7 +119,10 @@ impl Lists {
 #[inline]
 fn number_behind(plain: &mut Plain<'_>, short: &[u8], long: &[u8]) -> Option<f64> {
     plain.pass(short).or_else(|| plain.pass(long))?;
-    plain.double()
+    match Value::number(plain.number()?) {
+        Value::Is(number) => Some(number),
+        Value::Absent | Value::Odd => None,
+    }
 }
 
 /// Adds one side of a level, unless it is padding.

@@ -96,16 +96,6 @@ impl<'a> Plain<'a> {
         self.text.get(begin..begin + length)
     }
 
-    /// Reads a number as a double.
-    #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is wanted")]
-    pub(super) fn double(&mut self) -> Option<f64> {
-        Some(match self.number()? {
-            Number::Natural(value) => value as f64,
-            Number::Negative(value) => value as f64,
-            Number::Double(value) => value,
-        })
-    }
-
     /// Reads a number.
     pub(super) fn number(&mut self) -> Option<Number> {
         let begin = self.text.len() - self.rest.len();

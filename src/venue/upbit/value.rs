@@ -98,11 +98,7 @@ impl<T: Read> ReadPlain for Value<T> {
     fn read_plain(plain: &mut Plain<'_>) -> Option<Self> {
         Some(match plain.next()? {
             b'"' => Self::text(plain.string()?),
-            b'-' | b'0'..=b'9' => match plain.number()? {
-                Number::Natural(value) => Self::natural(value),
-                Number::Negative(value) => T::int(value).into(),
-                Number::Double(value) => T::float(value).into(),
-            },
+            b'-' | b'0'..=b'9' => Self::number(plain.number()?),
             b'[' => Self::Is(T::list(plain)?),
             b'n' => plain.pass(b"null").map(|()| Self::Absent)?,
             b't' => plain.pass(b"true").map(|()| T::bool(true).into())?,
@@ -115,6 +111,15 @@ impl<T: Read> ReadPlain for Value<T> {
 impl<T: Read> Value<T> {
     fn text(text: &str) -> Self {
         if text.is_empty() { Self::Absent } else { T::text(text).into() }
+    }
+
+    #[inline]
+    pub(super) fn number(number: Number) -> Self {
+        match number {
+            Number::Natural(value) => Self::natural(value),
+            Number::Negative(value) => T::int(value).into(),
+            Number::Double(value) => T::float(value).into(),
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is wanted")]
