@@ -45,9 +45,9 @@ pub(crate) async fn loads(share: u64) -> Result<Vec<Load>, Box<dyn Error>> {
         messages: (messages * share / 100).max(10_000),
     };
     Ok(vec![
-        load("trades", &["trade"], trades, 600_000),
-        load("books of 30 levels", &["orderbook"], books, 200_000),
-        load(name, streams, mix, 400_000),
+        load("trades", &["trade"], trades, 1_200_000),
+        load("books of 30 levels", &["orderbook"], books, 300_000),
+        load(name, streams, mix, 800_000),
     ])
 }
 

@@ -81,9 +81,8 @@ pub(crate) struct Outcome {
 
 /// Does it, and says the outcome as JSON.
 pub(crate) fn run(task: &Task) -> Result<Outcome, Box<dyn Error>> {
-    // As the program does it: one thread reads all sockets.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(supervisor::THREADS).enable_all().build()?;
     if task.record { record(task, &runtime) } else { read(task, &runtime) }
 }
 

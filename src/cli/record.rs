@@ -104,7 +104,7 @@ pub(super) fn run(
     common: &Common,
 ) -> Result<Outcome, Failure> {
     args.over(&mut config).map_err(|error| Failure::Usage(error.into()))?;
-    let runtime = runtime(1)?;
+    let runtime = runtime(supervisor::THREADS)?;
     if args.check {
         return runtime.block_on(check::run(&config, common.json));
     }
@@ -133,10 +133,6 @@ pub(super) fn run(
 }
 
 /// A runtime for commands that talk to a network, on so many `threads`.
-///
-/// A recorder has one: what takes long has threads of its own there, and two that wait for sockets
-/// in turns find their caches cold (at 1,000 frames a second 7.9 instead of 8.7 % of a core, and as
-/// many frames as fast as they are taken; measured 2026-11-30).
 pub(super) fn runtime(threads: usize) -> Result<Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(threads).enable_all().build();
