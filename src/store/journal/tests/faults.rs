@@ -4,7 +4,7 @@ use std::thread;
 
 use rustix::io::Errno;
 
-use super::super::{Journal, JournalError, Keep};
+use super::super::{Journal, JournalError, Keep, Options};
 use super::{SMALL, frame, open, recover, write};
 use crate::model::frame::Frame;
 use crate::store::fs::faulty::{Fault, FaultyFs, Outcome, PowerLoss};
@@ -182,6 +182,24 @@ fn a_full_disk_costs_nothing_once_it_has_room() {
             }
         }
     }
+}
+
+/// Whoever tries again must learn each time that the disk still says no, and not that packing has
+/// begun.
+#[test]
+fn a_disk_that_says_no_is_not_said_to_be_well() {
+    let disk = FaultyFs::default();
+    let (mut journal, _) = open(&disk, 1, Options::default()).unwrap();
+    write(&mut journal, 1, 5, 0);
+    journal.append(&frame(5, 0)).unwrap();
+    disk.fail(Fault { after: 0, error: Errno::NOSPC, lasting: true, outcome: Outcome::Undone });
+    assert!(sync_on(&mut journal).is_ok(), "packing is no matter of the disk");
+    for again in 0..4 {
+        assert!(sync_on(&mut journal).is_err(), "{again}");
+    }
+    disk.heal();
+    sync_on(&mut journal).unwrap();
+    assert_eq!((journal.durable, journal.pending_bytes()), (6, 0));
 }
 
 /// A process that was killed leaves what the kernel still holds. What a start gives of it is
