@@ -283,7 +283,7 @@ impl Writer {
         }
         frame.sequence = self.next_frame;
         if self.journal.sync_due() {
-            self.persist(Self::sync_ahead)?;
+            self.persist(|writer| Ok(writer.journal.sync_ahead()?))?;
         }
         self.journal.append(&frame)?;
         self.page_waits |= job.is_some();
@@ -356,10 +356,6 @@ impl Writer {
         self.intake.jobs.synced();
         self.tell_jobs();
         Ok(())
-    }
-
-    fn sync_ahead(&mut self) -> Result<(), WriterError> {
-        Ok(self.journal.sync_ahead()?)
     }
 
     /// Tells whoever runs jobs what became of their pages.
