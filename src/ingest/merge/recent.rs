@@ -26,11 +26,11 @@ const NEAR: usize = 32;
 #[derive(Debug)]
 pub(super) struct Recent {
     /// Oldest first, with their first arrivals.
-    order: VecDeque<(u64, First)>,
+    pub(super) order: VecDeque<(u64, First)>,
     /// How many at the end of `order` rise: each is above all that were ever before it.
-    rising: usize,
+    pub(super) rising: usize,
     /// Those of the others.
-    keys: HashMap<u64, First>,
+    pub(super) keys: HashMap<u64, First>,
     greatest: Option<u64>,
     limit: usize,
     doubtful_until: Option<Timestamp>,

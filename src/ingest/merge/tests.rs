@@ -114,7 +114,7 @@ fn a_lane_remembers_a_bounded_number_of_keys() {
     let later = First { session: 2, at: second(2) };
     assert_eq!(seen.insert(4, later), Some(first), "the newest are remembered");
     assert_eq!(seen.insert(1, later), None, "the oldest is forgotten");
-    assert_eq!(seen.carried().seen.len(), 3);
+    assert_eq!((seen.order.len(), seen.keys.len() + seen.rising), (3, 3));
 }
 
 #[test]
@@ -125,7 +125,8 @@ fn a_lane_forgets_what_is_old_but_for_the_latest() {
         for key in 0_i64..1_000 {
             assert_eq!(seen.insert(key.cast_unsigned(), at(key)), None);
         }
-        assert_eq!(seen.carried().seen.len(), remembered, "{apart} s apart");
+        assert_eq!(seen.order.len(), remembered, "{apart} s apart");
+        assert_eq!(seen.keys.len() + seen.rising, remembered, "{apart} s apart");
         assert_eq!(seen.insert(999, at(1_000)), Some(at(999)), "the newest are remembered");
     }
 }
