@@ -1,8 +1,9 @@
 //! One job, page by page, backwards in time. Pure.
 //!
-//! Invariants: each page that is taken leads further back; a window or an hour without rows is not
-//! the end, which only a page without any row is, or one that reaches before the span; an answer
-//! with a row of another market, stream or day is not taken.
+//! Invariants: each page that is taken leads further back, but for the first page of trades, which
+//! may have only later ones, as the venue reads whole seconds; a window or an hour without rows is
+//! not the end, which only a page without any row is, or one that reaches before the span; an
+//! answer with a row of another market, stream or day is not taken.
 
 use crate::model::job::Job;
 use crate::model::market::Market;
@@ -118,7 +119,12 @@ impl Pager {
             (self.before, self.id) = (page.within.from(), None);
             return Ok(());
         };
-        let further = at < self.before || (at == self.before && id.is_some() && id != self.id);
+        let further = match (self.id, id) {
+            // Asked for by the second: it may hold what came later in it alone. Its id leads back.
+            (None, Some(_)) => true,
+            (Some(had), Some(id)) => at < self.before || (at == self.before && id != had),
+            (_, None) => at < self.before,
+        };
         if !further {
             return Err(BadPage::Still { before: self.before });
         }

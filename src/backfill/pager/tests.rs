@@ -127,6 +127,11 @@ fn trades_are_asked_for_by_days_and_ids() {
     check(&wanted, &[("00:10:00#9", "cursor=9"), ("00:10:00#9", "does not lead further back")]);
     check(&wanted, &[("2026-11-20T23:59:00Z#7", "a row of 2026-11-20T23:59:00Z came")]);
     check(&wanted, &[("", "&days_ago=1"), ("", "done")]);
+    // The venue reads whole seconds: what is had of the last one may all lie after the span.
+    let odd = job(Stream::Trade, "00:10:00", "00:30:00.25", None);
+    check(&odd, &[("00:30:00.9#12 00:30:00.5#11", "&count=500&cursor=11")]);
+    check(&odd, &[("00:30:00.5#11", "cursor=11"), ("", "done")]);
+    check(&odd, &[("00:30:00.5#11", "cursor=11"), ("00:30:00.6#12", "does not lead further")]);
     let resumed = job(Stream::Trade, "00:00:00", "00:30:00", Some(("00:00:00", Some(4))));
     check(&resumed, &[("", "done")]);
     let over = job(Stream::Trade, "00:10:00", "00:30:00", Some(("00:09:59", Some(4))));
