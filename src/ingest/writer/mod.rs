@@ -19,6 +19,7 @@
 mod desk;
 mod error;
 mod gaps;
+mod options;
 mod raw;
 mod seal;
 mod sealer;
@@ -37,16 +38,15 @@ use tokio::sync::watch;
 use self::desk::Counter;
 pub use self::desk::{Desk, DeskError};
 pub use self::error::WriterError;
+pub use self::options::WriterOptions;
 use self::seal::Sealing;
 use self::sealer::Sealer;
 use self::trouble::Trouble;
-use super::buffers::SealRule;
 use super::intake::Intake;
 use super::jobs::{Told, page_of};
 use super::presence::{Presence, Roll};
 use super::progress::Progress;
 use super::queue::{Gauge, Receiver};
-use super::watched::Watched;
 use crate::model::event::Event;
 use crate::model::frame::Frame;
 use crate::model::time::Timestamp;
@@ -54,7 +54,7 @@ use crate::net::clock::Clock;
 use crate::store::catalog::{Catalog, Change};
 use crate::store::folder::Folder;
 use crate::store::fs::Fs;
-use crate::store::journal::{Journal, Keep, Options as JournalOptions};
+use crate::store::journal::Journal;
 
 /// Events that are taken from the queue at once.
 const BATCH: usize = 1_024;
@@ -70,49 +70,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const SET_BACK: Duration = Duration::from_secs(1);
 /// How often it is told who is there.
 const ROLL_EVERY: Duration = Duration::from_secs(1);
-
-/// How the writer works.
-#[derive(Debug, Clone)]
-pub struct WriterOptions {
-    /// When files are made.
-    pub seal: SealRule,
-    /// How long after its end a candle may still change.
-    pub settle: Duration,
-    /// How long a frame may wait until it is durable.
-    pub sync_interval: Duration,
-    /// How long the writer lets frames gather while few come: waking for each of them costs more
-    /// than all it does with one. At most a quarter of `sync_interval`, in which it is counted.
-    pub gather: Duration,
-    /// How the journal is written.
-    pub journal: JournalOptions,
-    /// What becomes of journal files whose frames are published.
-    pub keep: Keep,
-    /// For how many days they are kept, where they are; none: for ever.
-    pub raw_days: Option<u16>,
-    /// How long a disk that says no is tried again before the writer gives up.
-    pub disk_full_grace: Duration,
-    /// How long to wait between two tries.
-    pub retry_every: Duration,
-    /// The markets that are counted one by one.
-    pub watched: watch::Receiver<Arc<Watched>>,
-}
-
-impl Default for WriterOptions {
-    fn default() -> Self {
-        Self {
-            seal: SealRule { rotate: Duration::from_mins(1), buffer_bytes: 64 << 20 },
-            settle: Duration::from_secs(5),
-            sync_interval: Duration::from_millis(100),
-            gather: Duration::from_millis(25),
-            journal: JournalOptions::default(),
-            keep: Keep::Nothing,
-            raw_days: None,
-            disk_full_grace: Duration::from_mins(1),
-            retry_every: Duration::from_millis(500),
-            watched: watch::channel(Arc::default()).1,
-        }
-    }
-}
 
 /// The writer.
 #[derive(Debug)]
@@ -178,7 +135,7 @@ impl Writer {
     pub fn run(mut self, mut queue: Receiver) -> Result<Progress, WriterError> {
         let mut batch = Vec::with_capacity(BATCH);
         self.gauge = queue.gauge();
-        self.options.gather = self.options.gather.min(self.options.sync_interval / 4);
+        let gather = self.options.gather();
         // A small queue would be full meanwhile.
         let gathers = queue.limit() >= 16 * GATHER_BELOW;
         while queue.recv_batch(&mut batch, BATCH) {
@@ -188,7 +145,7 @@ impl Writer {
             let somebody_waits = self.page_waits;
             self.catch_up()?;
             if gathers && !somebody_waits && self.gauge.events() < GATHER_BELOW {
-                thread::sleep(self.options.gather);
+                thread::sleep(gather);
             }
         }
         self.end()
@@ -296,12 +253,12 @@ impl Writer {
 
     /// Does what is due: syncs the journal, seals, or tells readers of the catalog what is new.
     fn catch_up(&mut self) -> Result<(), WriterError> {
-        let WriterOptions { sync_interval, gather, .. } = self.options;
-        let patience = sync_interval.mul_f32(0.9).saturating_sub(gather);
+        let storm = self.gauge.events() >= GATHER_BELOW;
+        let patience = self.options.patience(!storm);
         let due =
             self.journal.unsynced_since().is_some_and(|since| self.now.since(since) >= patience);
         // Whoever asks for the pages of a job waits for each of them.
-        if self.page_waits || (due && self.gauge.events() < GATHER_BELOW) {
+        if self.page_waits || (due && !storm) {
             self.persist(Self::sync)?;
         } else if due {
             self.persist(|writer| Ok(writer.journal.sync_on()?))?;
