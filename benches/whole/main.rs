@@ -27,6 +27,7 @@ mod watched;
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use self::floors::Floors;
 use self::load::{Load, loads};
@@ -36,7 +37,26 @@ use self::sender::{Pace, Venue, send};
 
 /// Messages a second, and seconds, of the slow runs: the whole venue on a usual day.
 const USUAL: (u32, u64) = (1_000, 10);
+/// How the slow runs are read: over how many lines, and how long messages may gather in the sockets.
+const READINGS: [Reading; 3] = [Reading::over(1), Reading::over(2), Reading::every(20)];
 const MIB: f64 = 1_048_576.0;
+
+/// How messages are read.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    lines: u32,
+    interval: Duration,
+}
+
+impl Reading {
+    const fn over(lines: u32) -> Self {
+        Self { lines, interval: Duration::ZERO }
+    }
+
+    const fn every(millis: u64) -> Self {
+        Self { lines: 1, interval: Duration::from_millis(millis) }
+    }
+}
 
 /// What came of it.
 struct Run {
@@ -65,12 +85,12 @@ fn main() -> Result<(), Box<dyn Error>> {
          |---|---|---|---|---|---|---|---|---|---|"
     )?;
     for load in &loads {
-        let socket = run(load, 1, load.messages, Pace::Taken, false)?;
+        let socket = run(load, Reading::over(1), load.messages, Pace::Taken, false)?;
         let home = tempfile::tempdir()?;
         let numbers = floors::numbers(&load.pool);
         let journal = floors::journal(&load.pool, home.path(), load.messages.min(100_000))?;
         for lines in [1, 2] {
-            let run = run(load, lines, load.messages, Pace::Taken, true)?;
+            let run = run(load, Reading::over(lines), load.messages, Pace::Taken, true)?;
             let parquet = run.parquet / real(run.messages);
             let floors = Floors { socket: socket.cpu_us(), numbers, parquet, journal };
             writeln!(out, "{}", fast(load, lines, &run, &socket, floors))?;
@@ -79,30 +99,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (rate, seconds) = USUAL;
     writeln!(
         out,
-        "\n| at {rate} a second | lines | of one core | the socket alone | resident MiB | peak MiB | \
-         durable p50 ms | p99 ms |\n|---|---|---|---|---|---|---|---|"
+        "\n| at {rate} a second | lines | `read_interval` ms | of one core | the socket alone | \
+         resident MiB | peak MiB | durable p50 ms | p99 ms |\n|---|---|---|---|---|---|---|---|---|"
     )?;
     let messages = u64::from(rate) * (seconds * share / 100).max(1);
     for load in &loads {
-        let socket = run(load, 1, messages, Pace::PerSecond(rate), false)?;
-        for lines in [1, 2] {
-            let run = run(load, lines, messages, Pace::PerSecond(rate), true)?;
-            writeln!(out, "{}", slow(load, lines, &run, &socket))?;
+        let alone = |interval| {
+            let reading = Reading { lines: 1, interval };
+            run(load, reading, messages, Pace::PerSecond(rate), false)
+        };
+        let mut socket = (Duration::ZERO, alone(Duration::ZERO)?);
+        for reading in READINGS {
+            if socket.0 != reading.interval {
+                socket = (reading.interval, alone(reading.interval)?);
+            }
+            let run = run(load, reading, messages, Pace::PerSecond(rate), true)?;
+            writeln!(out, "{}", slow(load, reading, &run, &socket.1))?;
         }
     }
     Ok(())
 }
 
-/// Sends `messages` over each of `lines` to a process that records them, or only reads them.
+/// Sends `messages` over each line to a process that records them, or only reads them.
 fn run(
     load: &Load,
-    lines: u32,
+    reading: Reading,
     messages: u64,
     pace: Pace,
     record: bool,
 ) -> Result<Run, Box<dyn Error>> {
     let home = tempfile::tempdir()?;
     let venue = Venue::open(&load.markets)?;
+    let Reading { lines, interval } = reading;
     let all = messages * u64::from(lines);
     let task = Task {
         record,
@@ -110,6 +138,7 @@ fn run(
         rest: format!("http://{}", venue.rest),
         streams: load.streams.iter().map(|stream| (*stream).to_owned()).collect(),
         lines,
+        read_interval: interval,
         messages: all,
         data: home.path().join("data"),
     };
@@ -205,10 +234,12 @@ fn fast(load: &Load, lines: u32, run: &Run, socket: &Run, floors: Floors) -> Str
     )
 }
 
-fn slow(load: &Load, lines: u32, run: &Run, socket: &Run) -> String {
+fn slow(load: &Load, reading: Reading, run: &Run, socket: &Run) -> String {
     format!(
-        "| {} | {lines} | {:.2} % | {:.2} % | {:.0} | {:.0} | {:.0} | {:.0} |",
+        "| {} | {} | {} | {:.2} % | {:.2} % | {:.0} | {:.0} | {:.0} | {:.0} |",
         load.name,
+        reading.lines,
+        reading.interval.as_millis(),
         run.of_one_core(),
         socket.of_one_core(),
         real(run.outcome.resident_bytes) / MIB,

@@ -50,6 +50,8 @@ pub(crate) struct Task {
     pub(crate) streams: Vec<String>,
     /// Over how many connections.
     pub(crate) lines: u32,
+    /// How long messages may gather in the sockets.
+    pub(crate) read_interval: Duration,
     /// Messages that come over all of them together.
     pub(crate) messages: u64,
     /// Where to record to.
@@ -81,8 +83,7 @@ pub(crate) struct Outcome {
 
 /// Does it, and says the outcome as JSON.
 pub(crate) fn run(task: &Task) -> Result<Outcome, Box<dyn Error>> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(supervisor::THREADS).enable_all().build()?;
+    let runtime = supervisor::runtime(task.read_interval)?;
     if task.record { record(task, &runtime) } else { read(task, &runtime) }
 }
 

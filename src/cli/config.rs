@@ -32,6 +32,7 @@ pub struct Config {
     pub(super) lines: u8,
     pub(super) markets_poll: Span,
     pub(super) connection_age: Span,
+    pub(super) read_interval: Span,
     pub(super) queue_frames: usize,
     #[serde(serialize_with = "exactly")]
     pub(super) queue_bytes: ByteSize,
@@ -139,6 +140,7 @@ impl Default for Config {
             lines: 1,
             markets_poll: Span(Duration::from_mins(1)),
             connection_age: Span(Duration::from_hours(24)),
+            read_interval: Span(Duration::ZERO),
             queue_frames: 65_536,
             queue_bytes: ByteSize::mib(64),
             rotate: Span(Duration::from_mins(1)),
@@ -267,8 +269,14 @@ impl Config {
 
     /// Checks values that have the right type and still cannot be; `place` says where a key stands.
     pub(super) fn check(&self, place: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
-        let rules: [(&'static str, bool, String, &'static str); 8] = [
+        let rules: [(&'static str, bool, String, &'static str); 9] = [
             ("lines", (1..=4).contains(&self.lines), self.lines.to_string(), "1 to 4"),
+            (
+                "read_interval",
+                self.read_interval.0 <= Duration::from_millis(100),
+                humantime::format_duration(self.read_interval.0).to_string(),
+                "at most 100ms",
+            ),
             ("queue_frames", self.queue_frames > 0, self.queue_frames.to_string(), "at least 1"),
             (
                 "queue_bytes",

@@ -104,7 +104,7 @@ pub(super) fn run(
     common: &Common,
 ) -> Result<Outcome, Failure> {
     args.over(&mut config).map_err(|error| Failure::Usage(error.into()))?;
-    let runtime = runtime(supervisor::THREADS)?;
+    let runtime = supervisor::runtime(config.read_interval.0).context("cannot start a thread")?;
     if args.check {
         return runtime.block_on(check::run(&config, common.json));
     }
@@ -222,6 +222,12 @@ pub(super) async fn record(
     tokio::spawn(steering.run(stop.clone()));
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
     tracing::info!("recording into {}", config.data.display());
+    if !config.read_interval.0.is_zero() {
+        let late = humantime::format_duration(config.read_interval.0);
+        tracing::info!(
+            "what comes gathers for {late} before it is read: ts_recv is late by as much"
+        );
+    }
     let showing = tokio::spawn(progress::show(watched.clone()));
     let telling = tokio::spawn(service::keep(Arc::clone(&service), watched.clone()));
     let mut beside = Beside { caretaker, showing, telling, service, notifier };

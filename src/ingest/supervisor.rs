@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smol_str::SmolStr;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -33,10 +34,6 @@ use crate::net::connect::Connector;
 use crate::net::http::Http;
 use crate::venue::Venue;
 
-/// Threads that wait for the sockets of a recorder. What takes long has threads of its own, and two
-/// that wait in turns find their caches cold (at 1,000 frames a second 7.9 instead of 8.7 % of a
-/// core, and as many frames as fast as they are taken; measured 2026-11-30).
-pub const THREADS: usize = 1;
 /// How often the list of markets is asked for, where the configuration does not say.
 pub const POLL_EVERY: Duration = Duration::from_mins(1);
 /// How long the first list may take, all tries together, where the configuration does not say.
@@ -98,6 +95,25 @@ pub enum SupervisorError {
     /// A task panicked.
     #[error("a task of the recorder failed: {0}; this is a fault of the program")]
     Panicked(String),
+}
+
+/// The one thread that waits for the sockets of a recorder. What takes long has threads of its own,
+/// and two that wait in turns find their caches cold (at 1,000 frames a second 7.9 instead of 8.7 %
+/// of a core, and as many frames as fast as they are taken; measured 2026-11-30).
+///
+/// Whenever it has done all there is to do, it lets things come for `read_interval` before it looks
+/// again: waking for a message costs several times what is done with it. What comes meanwhile, comes
+/// so much later for us.
+///
+/// # Errors
+///
+/// When the system gives no thread.
+pub fn runtime(read_interval: Duration) -> std::io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if !read_interval.is_zero() {
+        builder.on_thread_park(move || std::thread::sleep(read_interval));
+    }
+    builder.worker_threads(1).enable_all().build()
 }
 
 /// Records until `stop` is cancelled.

@@ -20,6 +20,7 @@ fn what_is_wrong_is_named() {
     check("rotate = '60 parsecs'", "not a length of time");
     check("rotate = '0s'", "v.toml line 1: rotate = 0s cannot be: it must be at least 1s");
     check("lines = 0", "lines = 0 cannot be");
+    check("read_interval = '1s'", "read_interval = 1s cannot be: it must be at most 100ms");
     check("queue_bytes = '1 KiB'", "from 1 MiB to 2 GiB");
     check("markets = 'KRW-BTC'", "invalid type");
     check("markets = [", "v.toml");

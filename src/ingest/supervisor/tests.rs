@@ -283,3 +283,23 @@ async fn a_wish_is_followed_and_what_cannot_be_is_refused() {
     let (rest_of_it, ()) = tokio::join!(bench.stop(), two.attend(Duration::from_secs(5)));
     assert_eq!(rest_of_it, ["9 closed on purpose", "7 closed on purpose"]);
 }
+
+/// Nothing here asks how fast it is: a machine that is busy only makes it later.
+#[test]
+fn what_comes_gathers_for_the_read_interval() {
+    const INTERVAL: Duration = Duration::from_millis(20);
+    const WAKES: u32 = 5;
+    let clock = SystemClock::new();
+    let took = runtime(INTERVAL).unwrap().block_on(async {
+        tokio::spawn(async move {
+            let begun = clock.monotonic();
+            for _ in 0..WAKES {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            clock.monotonic() - begun
+        })
+        .await
+        .unwrap()
+    });
+    assert!(took >= INTERVAL * WAKES, "{took:?}");
+}
