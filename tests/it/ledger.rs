@@ -2,9 +2,10 @@
 //!
 //! `VERITAPE_TEST_SECONDS=60` makes it as long as the promise is worded.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Python, seconds};
+use crate::harness::{Python, SOON, seconds};
 use crate::recording::{Recording, STREAMS};
 
 /// What each command says: a path to a value, and its type. A key of a list is looked at in every
@@ -65,6 +66,21 @@ fn what_is_recorded_is_the_ledger() {
     let figures = recording.compare(&python, &["--strict"]);
     assert!(figures["recorded"].as_u64() > Some(1_000), "{figures}");
     assert!(figures["candle.1s"].as_u64() > Some(50), "{figures}");
+}
+
+#[test]
+fn and_so_it_is_when_it_gathers_in_the_sockets() {
+    let Some(python) = Python::find() else { return };
+    let mut recording = Recording::of(&["--markets", "20", "--rate", "2000", "--seed", "7"], "");
+    let everything = ["--markets", "all", "--streams", STREAMS];
+    let recorder = recording.start_with("read_interval = '20ms'\n", &everything);
+    recorder.wait_for_talk("gathers for 20ms", SOON);
+    recorder.wait_for_talk("connected", SOON);
+    recording.more_trades(3_000);
+    recorder.signal(Signal::TERM);
+    recorder.wait(SOON).success();
+    assert_eq!(recording.json("gaps"), json!({ "gaps": [] }));
+    recording.compare(&python, &["--strict"]);
 }
 
 /// Every value at a path of keys.
