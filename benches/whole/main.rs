@@ -36,7 +36,7 @@ use self::recorder::{Outcome, Task};
 use self::sender::{Pace, Venue, send};
 
 /// Messages a second, and seconds, of the slow runs: the whole venue on a usual day.
-const USUAL: (u32, u64) = (1_000, 10);
+const USUAL: (u32, u64) = (1_000, 6);
 /// How the slow runs are read: over how many lines, and how long messages may gather in the sockets.
 const READINGS: [Reading; 3] = [Reading::over(1), Reading::over(2), Reading::every(20)];
 const MIB: f64 = 1_048_576.0;

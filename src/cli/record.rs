@@ -108,6 +108,10 @@ pub(super) fn run(
     if args.check {
         return runtime.block_on(check::run(&config, common.json));
     }
+    if !config.read_interval.0.is_zero() {
+        let late = humantime::format_duration(config.read_interval.0);
+        tracing::info!("what comes gathers for {late} before it is read: so late ts_recv can be");
+    }
     let origin = Origin { common: common.clone(), args: args.clone() };
     let recorded = runtime.block_on(record(&config, args.duration, Some(origin)));
     // Everything is sealed: a name that is still being looked up must not hold the exit.
@@ -222,12 +226,6 @@ pub(super) async fn record(
     tokio::spawn(steering.run(stop.clone()));
     let feeding = tokio::spawn(feed(setup, sender, stop.clone()));
     tracing::info!("recording into {}", config.data.display());
-    if !config.read_interval.0.is_zero() {
-        let late = humantime::format_duration(config.read_interval.0);
-        tracing::info!(
-            "what comes gathers for {late} before it is read: ts_recv is late by as much"
-        );
-    }
     let showing = tokio::spawn(progress::show(watched.clone()));
     let telling = tokio::spawn(service::keep(Arc::clone(&service), watched.clone()));
     let mut beside = Beside { caretaker, showing, telling, service, notifier };

@@ -296,7 +296,7 @@ fn what_comes_gathers_for_the_read_interval() {
             for _ in 0..WAKES {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            clock.monotonic() - begun
+            clock.monotonic().saturating_sub(begun)
         })
         .await
         .unwrap()
