@@ -37,8 +37,9 @@ use self::sender::{Pace, Venue, send};
 
 /// Messages a second, and seconds, of the slow runs: the whole venue on a usual day.
 const USUAL: (u32, u64) = (1_000, 6);
-/// How the slow runs are read: over how many lines, and how long messages may gather in the sockets.
-const READINGS: [Reading; 3] = [Reading::over(1), Reading::over(2), Reading::every(20)];
+/// How the slow runs are read: how many milliseconds messages may gather in the sockets, and over how
+/// many lines.
+const READINGS: [(u64, &[u32]); 2] = [(0, &[1, 2]), (20, &[1])];
 const MIB: f64 = 1_048_576.0;
 
 /// How messages are read.
@@ -51,10 +52,6 @@ struct Reading {
 impl Reading {
     const fn over(lines: u32) -> Self {
         Self { lines, interval: Duration::ZERO }
-    }
-
-    const fn every(millis: u64) -> Self {
-        Self { lines: 1, interval: Duration::from_millis(millis) }
     }
 }
 
@@ -104,17 +101,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     let messages = u64::from(rate) * (seconds * share / 100).max(1);
     for load in &loads {
-        let alone = |interval| {
-            let reading = Reading { lines: 1, interval };
-            run(load, reading, messages, Pace::PerSecond(rate), false)
-        };
-        let mut socket = (Duration::ZERO, alone(Duration::ZERO)?);
-        for reading in READINGS {
-            if socket.0 != reading.interval {
-                socket = (reading.interval, alone(reading.interval)?);
+        for (millis, lines) in READINGS {
+            let reading = |lines| Reading { lines, interval: Duration::from_millis(millis) };
+            let pace = Pace::PerSecond(rate);
+            let socket = run(load, reading(1), messages, pace, false)?;
+            for lines in lines {
+                let run = run(load, reading(*lines), messages, pace, true)?;
+                writeln!(out, "{}", slow(load, reading(*lines), &run, &socket))?;
             }
-            let run = run(load, reading, messages, Pace::PerSecond(rate), true)?;
-            writeln!(out, "{}", slow(load, reading, &run, &socket.1))?;
         }
     }
     Ok(())

@@ -97,7 +97,7 @@ pub(super) fn run(args: &BackfillArgs, mut config: Config, json: bool) -> Result
     let venue = record::find_venue(&config.venue)?;
     record::check_addresses(&config)?;
     let wanted = wanted(args, &config, venue, SystemClock::new().now())?;
-    let runtime = record::runtime(2)?;
+    let runtime = record::runtime()?;
     if args.dry_run {
         let ground = runtime.block_on(preview(&config, venue, wanted));
         runtime.shutdown_background();

@@ -39,7 +39,7 @@ pub(super) fn run(
     }
     config.markets = vec!["all".to_owned()];
     config.http = Some(config.http.unwrap_or(HttpAddress::Off));
-    let runtime = record::runtime(2)?;
+    let runtime = record::runtime()?;
     output::talk(&format!(
         "recording a simulated market into {} for {}",
         config.data.display(),

@@ -136,10 +136,10 @@ pub(super) fn run(
     Ok(outcome)
 }
 
-/// A runtime for commands that talk to a network, on so many `threads`.
-pub(super) fn runtime(threads: usize) -> Result<Runtime, Failure> {
+/// A runtime for other commands that talk to a network.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(threads).enable_all().build();
+    let runtime = builder.worker_threads(2).enable_all().build();
     Ok(runtime.context("cannot start threads")?)
 }
 

@@ -41,7 +41,7 @@ pub(super) struct SimArgs {
 }
 
 pub(super) fn run(args: &SimArgs) -> Result<Outcome, Failure> {
-    let runtime = record::runtime(2)?;
+    let runtime = record::runtime()?;
     runtime.block_on(async {
         let signals = Signals::listen()?;
         let sim = Sim::start(options(args)?).await?;

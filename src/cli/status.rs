@@ -121,7 +121,7 @@ fn ask(url: &str, token: Option<&Secret>) -> anyhow::Result<Value> {
             status => Err(anyhow!("{url} answers {status}")),
         }
     };
-    let runtime = record::runtime(2).map_err(|_| anyhow!("cannot start threads"))?;
+    let runtime = record::runtime().map_err(|_| anyhow!("cannot start threads"))?;
     runtime.block_on(asking)
 }
 

@@ -21,7 +21,7 @@ pub(super) fn watch(
     as_json: bool,
     mut look: impl FnMut() -> Result<Value, Failure>,
 ) -> Result<Outcome, Failure> {
-    let runtime = record::runtime(2)?;
+    let runtime = record::runtime()?;
     let signals = runtime.block_on(async { Signals::listen() })?;
     let clear = io::stdout().is_terminal() && !as_json;
     loop {

@@ -49,7 +49,7 @@ pub(super) fn run(
         .into_iter()
         .map(|one| one.0)
         .collect();
-    let runtime = record::runtime(2)?;
+    let runtime = record::runtime()?;
     let done = runtime.block_on(mend(&config));
     // Everything is sealed: a name that is still being looked up must not hold the exit.
     runtime.shutdown_background();
